@@ -1,7 +1,7 @@
-"""The browser view: robot, ghost of the chunk's end, predicted hand paths, camera, LiDAR, status and the operator's buttons.
+"""The browser view: robot, ghost of the chunk's end, predicted hand paths, camera, LiDAR, status and buttons.
 
-Setters only keep the newest data; :meth:`BrowserView.refresh` sends what has changed, and nothing while nobody watches.  The
-server listens on loopback unless told otherwise and asks nothing of the internet.
+Setters only keep the newest data; :meth:`BrowserView.refresh` sends what has changed, and nothing while nobody
+watches.  The server listens on loopback unless told otherwise and asks nothing of the internet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The shape of each link of the G1 for drawing: the installed description's meshes, else the URDF's simple shapes.
 
-Meshes are those of MuJoCo Menagerie's ``unitree_g1`` (BSD-3-Clause), found in an installed package and never committed.  They
-are thinned once to :data:`MAX_FACES` triangles a mesh (viewing a chest does not need 50,000) and kept in the user's cache.
+Meshes are those of MuJoCo Menagerie's ``unitree_g1`` (BSD-3-Clause), found in an installed package and never
+committed.  They are thinned once to :data:`MAX_FACES` triangles a mesh and kept in the user's cache.
 """
 
 from __future__ import annotations
