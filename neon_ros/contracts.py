@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ FEATURE_SOURCES: tuple[str, ...] = ("backbone", "lidar", "proprio", "eef")
 
 def checked_array(
     name: str, value: object, shape: Sequence[int | None], dtype: type[np.floating] = np.float32
-) -> NDArray[np.floating]:
+) -> NDArray[Any]:
     """Return ``value`` as a finite, C-contiguous array of ``shape``; refuse anything else.
 
     :param shape: expected shape; ``None`` matches any length in that dimension.

@@ -1,6 +1,7 @@
 """Find the files that travel beside the code: urdf/, config/, launch/.
 
-The same relative name works in a source checkout, in a pip installation (``<prefix>/share/neon_ros``) and in a colcon workspace.
+The same relative name works in a source checkout, in a pip installation (``<prefix>/share/neon_ros``) and in a
+colcon workspace.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Everything here holds for ``mode_pr == 0`` (pitch/roll) only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ NUM_JOINTS = 29
 """Motors that move a joint; message slots 29 to 34 move none (29 is the arm_sdk weight)."""
 
 
-class Joint(NamedTuple):
+@dataclass(frozen=True)
+class Joint:
     """One joint: index on the wire, name, axis and limits in SI units."""
 
     index: int

@@ -1,7 +1,7 @@
 """The G1 variants by the ``mode_machine`` that LowState reports, and the limits of each.
 
-Source: ``unitreerobotics/unitree_ros:robots/g1_description/README.md`` and the URDF named per row.  The value on the robot is
-shown by the app under Device, Data, Robot, Machine Type; it is adopted at run time and never taken from a config.
+Source: ``unitreerobotics/unitree_ros:robots/g1_description/README.md`` and the URDF named per row.  The value on the
+robot is shown by the app under Device, Data, Robot, Machine Type; it is adopted at run time, never taken from a config.
 """
 
 from __future__ import annotations

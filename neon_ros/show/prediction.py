@@ -44,4 +44,4 @@ def predict(kinematics: PalmKinematics, q_now: NDArray[np.float64], chunk: Actio
     q[:, columns] = steps
     frames = np.asarray(kinematics.palms(q))  # (H, 2, 4, 4)
     palms = np.ascontiguousarray(frames[:, :, :3, 3].transpose(1, 0, 2))
-    return Prediction(q, palms, np.arange(len(steps)) * chunk.dt)
+    return Prediction(q, palms, chunk.dt * np.arange(len(steps), dtype=np.float64))

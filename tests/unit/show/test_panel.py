@@ -8,8 +8,8 @@ from neon_ros.show.panel import STATE_WORDS, Latency, Status, latency_markdown, 
 def _status(**changes: object) -> Status:
     values: dict = {
         "state": "HOLD", "reason": "chunk is 320 ms old", "mode": "upper_body", "mode_machine": 5,
-        "chunks_admitted": 7, "chunks_refused": 2, "last_refusal": "", "commands_sent": 900, "chunk_age": -1.0, "limits": (),
-        "limit_count": 0,
+        "chunks_admitted": 7, "chunks_refused": 2, "last_refusal": "", "commands_sent": 900,
+        "chunk_age": -1.0, "limits": (), "limit_count": 0,
     }  # fmt: skip
     return Status(**(values | changes))
 
