@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from neon_ros.contracts import ActionChunk
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.show.figure import RobotFigure
+from neon_ros.show.markers import HANDS
 from neon_ros.show.meshes import robot_meshes
 from neon_ros.show.panel import Latency, Status, latency_markdown, status_markdown
 from neon_ros.show.prediction import PalmKinematics, Prediction, predict
 
 STANDING_HEIGHT = 0.793  # [m] pelvis above the floor, Menagerie's keyframe "stand"
-_HAND_RGB = ((0, 114, 178), (213, 94, 0))  # left, right: told apart by colour-blind eyes (Okabe and Ito)
 
 
 class ViewKinematics(PalmKinematics, Protocol):
@@ -236,8 +236,7 @@ class BrowserView:
         self._ghost.visible = True
         self._ghost.place(self._root)
         self._ghost.pose(self._kinematics.poses(self._prediction.q[-1]))
-        for hand, rgb in enumerate(_HAND_RGB):
-            side = ("left", "right")[hand]
+        for hand, (side, rgb) in enumerate(HANDS):
             self._draw_path(f"/paths/{side}", self._prediction.palms[hand], rgb, fade=True)
             if self._previous is not None:
                 self._draw_path(f"/paths/previous_{side}", self._previous.palms[hand], (130, 130, 130), fade=False)

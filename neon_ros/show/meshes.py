@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
