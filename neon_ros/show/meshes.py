@@ -1,7 +1,8 @@
 """The shape of each link of the G1 for drawing: the installed description's meshes, else the URDF's simple shapes.
 
 Meshes are those of MuJoCo Menagerie's ``unitree_g1`` (BSD-3-Clause), found in an installed package and never
-committed.  They are thinned once towards :data:`MAX_FACES` triangles a mesh, as far as their shape allows, and kept in the user's cache.
+committed.  They are thinned once towards :data:`MAX_FACES` triangles a mesh, as far as their shape allows, and kept in
+the user's cache.
 """
 
 from __future__ import annotations
