@@ -1,8 +1,7 @@
 """The language of the task `touch`: which words name a thing, and in how many ways it can be said.
 
-A sentence is a template (word order), a noun phrase and one synonym per slot.  Two things are held out from training and
-declared here once: :data:`HELD_OUT_PAIRS`, colour-shape pairs that never stand in a training scene, and the templates and noun
-phrases of the split ``heldout``, that no training sentence uses.  The policy reads sentences through its frozen text encoder;
+A sentence is a template (word order), a noun phrase and one synonym per slot.  Two things are held out from training:
+the colour-shape pairs of :data:`neon_ros.sim.things.HELD_OUT_PAIRS`, and the templates and noun phrases of the split ``heldout``.  The policy reads sentences through its frozen text encoder;
 :func:`parse` serves judges and people, never the policy.
 """
 
@@ -14,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from neon_ros.errors import ConfigError, ContractError, refuse
+from neon_ros.sim.things import COLOURS, HELD_OUT_PAIRS, SHAPES
 
 HANDS: tuple[str, ...] = ("left", "right")
-COLOURS: tuple[str, ...] = ("red", "orange", "yellow", "green", "blue", "purple")
-SHAPES: tuple[str, ...] = ("cube", "ball", "can", "bar")
 
 SHAPE_WORDS: dict[str, tuple[str, ...]] = {
     "cube": ("cube", "box", "block"),
@@ -27,12 +25,22 @@ SHAPE_WORDS: dict[str, tuple[str, ...]] = {
 }
 """Synonyms of a shape; the first is the shape's own name."""
 
-HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
-    {("red", "can"), ("yellow", "cube"), ("green", "ball"), ("blue", "bar")}
-)
-"""Colour-shape pairs that never stand in a training scene, neither as target nor as distractor."""
-
 SPLITS: tuple[str, ...] = ("train", "heldout")
+
+__all__ = [
+    "COLOURS",
+    "HANDS",
+    "HELD_OUT_PAIRS",
+    "SHAPES",
+    "SHAPE_WORDS",
+    "SPLITS",
+    "Instruction",
+    "every_sentence",
+    "parse",
+    "plain_sentence",
+    "sample_sentence",
+    "templates",
+]
 
 _VERBS = ("touch", "tap", "reach for", "reach", "go to")
 _VERBS_OF_HAND = ("put", "place", "lay", "move")
@@ -179,5 +187,7 @@ def parse(sentence: str) -> Instruction:
     for name, got in found.items():
         if len(got) != 1:
             allowed = {"hand": HANDS, "colour": COLOURS, "shape": tuple(synonyms)}[name]
-            raise ContractError(refuse(f"{name} in {sentence!r}", sorted(got) or "none", f"one of {', '.join(allowed)}"))
+            raise ContractError(
+                refuse(f"{name} in {sentence!r}", sorted(got) or "none", f"one of {', '.join(allowed)}")
+            )
     return Instruction(*(got.pop() for got in found.values()))
