@@ -1,0 +1,51 @@
+"""The frozen backbones by name: those of this package and those that other packages register.
+
+Another package adds one by an entry point of the group ``neon_ros.backbones`` whose value is a class or function that
+returns a :class:`~neon_ros.encode.backbones.base.Backbone`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from neon_ros.encode.backbones.base import Backbone
+from neon_ros.errors import ConfigError, refuse
+
+__all__ = ["Backbone", "known", "load"]
+
+ENTRY_POINTS = "neon_ros.backbones"
+_OURS = {"compact": "neon_ros.encode.backbones.compact:Compact"}
+
+
+def known() -> tuple[str, ...]:
+    """Return the names that :func:`load` understands."""
+    return tuple(sorted({*_OURS, *entry_points(group=ENTRY_POINTS).names}))
+
+
+def load(name: str, **options: Any) -> Backbone:
+    """Return the backbone called ``name``, ready to encode.
+
+    :param name: one of :func:`known`; a name of this package wins over an entry point's.
+    :param options: passed to the backbone, e.g. ``threads=1``.
+    :raises ConfigError: on an unknown name or option, or when what was registered is not a backbone.
+    :raises CheckpointError: when its weights are missing or altered.
+    """
+    if name in _OURS:
+        module, _, attribute = _OURS[name].partition(":")
+        factory = getattr(import_module(module), attribute)
+    else:
+        registered = entry_points(group=ENTRY_POINTS)
+        if name not in registered.names:
+            raise ConfigError(refuse("backbone", name, ", ".join(known())))
+        factory = registered[name].load()
+    accepted = inspect.signature(factory).parameters
+    unknown = sorted(set(options) - set(accepted))
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+        raise ConfigError(refuse(f"options of backbone {name}", unknown, ", ".join(accepted) or "none"))
+    backbone = factory(**options)
+    if not isinstance(backbone, Backbone):
+        raise ConfigError(refuse(f"backbone {name}", type(backbone).__name__, "an object with the methods of Backbone"))
+    return backbone
