@@ -1,0 +1,328 @@
+"""The one description of the running system: which process, with which parameters, under which condition.
+
+``launch/*.launch.py`` turns it into launch actions, ``neon up`` runs the same list as plain processes.  Nothing here
+knows ROS; a value that is not allowed is refused before anything starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from neon_ros.errors import ConfigError, refuse
+from neon_ros.parameters import NODES, check_value
+
+AUTO = "auto"
+"""Value of an argument whose default depends on the others."""
+
+BOOL = ("true", "false")
+_CHECKPOINTS = Path(__file__).parent / "checkpoints"
+_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch", "hold": "mlp_touch"}
+_SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+class Argument(NamedTuple):
+    """One launch argument.
+
+    :param default: used when it is not given; :data:`AUTO` is resolved from the other arguments.
+    :param choices: the allowed words; ``None`` for free text.
+    :param numbers: smallest and largest allowed whole number; ``None`` when it is no number.
+    """
+
+    name: str
+    description: str
+    default: str
+    choices: tuple[str, ...] | None = None
+    numbers: tuple[int, int] | None = None
+
+
+ARGUMENTS: dict[str, Argument] = {
+    argument.name: argument
+    for argument in (
+        Argument("robot", "what to connect to: the simulated G1 or a real one", "sim", ("sim", "real")),
+        Argument("backbone", "frozen backbone that turns picture and words into features", "compact", ("compact",)),
+        Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
+        Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
+        Argument("mode", "joints that the policy moves", "arms_only", ("arms_only", "upper_body", "whole_body")),
+        Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
+        Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
+        Argument("view", "show everything in a browser", "true", BOOL),
+        Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
+        Argument("network_interface", "interface to the robot; auto is lo for sim, and must be named for real", AUTO),
+        Argument("robot_domain", "DDS domain of the robot; auto is 1 for sim, 0 for real", AUTO, numbers=(0, 232)),
+        Argument(
+            "ros_domain",
+            "DDS domain of the ROS nodes, not the robot's; auto is ROS_DOMAIN_ID, or 0 for sim and 10 for real",
+            AUTO,
+            numbers=(0, 232),
+        ),
+        Argument("params_file", "YAML file with node parameters; arguments win over it; auto is none", AUTO),
+        Argument("autostart", "arm as soon as chunks arrive; simulation only", "false", BOOL),
+        Argument("base", "stand holds the simulated pelvis, free lets the robot balance", "stand", ("stand", "free")),
+        Argument("seed", "seed of the simulated scene", "0", numbers=(0, 2**31 - 1)),
+        Argument("task", "scene and task of the simulator", "touch", ("touch",)),
+        Argument("instruction", "words at the start; auto is none until someone says some", AUTO),
+        Argument("session", "name of the shared memory; two stacks on one machine need two", "neon"),
+        Argument("image_topic", "topic of the head camera's pictures", "/camera/color/image_raw"),
+        Argument("points_topic", "topic of the LiDAR's clouds", "/utlidar/cloud_livox_mid360"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the graph.
+
+    :param name: as in logs; for one ROS node also the node's name.
+    :param module: run as ``python -m module``.
+    :param nodes: names of the ROS nodes inside; empty for a process without ROS.
+    :param arguments: its own command line.
+    :param parameters: ROS parameters by node.
+    :param remappings: topic names by node.
+    :param params_file: parameter file read before ``parameters``.
+    :param vital: the graph goes down when this process ends.
+    """
+
+    name: str
+    module: str
+    nodes: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    remappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    params_file: str = ""
+    vital: bool = False
+
+    def ros_arguments(self) -> list[str]:
+        """Return what follows ``--ros-args``; values are written as JSON, which ROS reads as YAML."""
+        words = ["--params-file", self.params_file] if self.params_file and self.nodes else []
+        for node, values in self.parameters.items():
+            for name, value in values.items():
+                words += ["-p", f"{node}:{name}:={json.dumps(value)}"]
+        for node, names in self.remappings.items():
+            for name, target in names.items():
+                words += ["-r", f"{node}:{name}:={target}"]
+        return words
+
+    def command(self) -> list[str]:
+        """Return the command line that runs it without ROS tools."""
+        ros = ["--ros-args", *self.ros_arguments()] if self.nodes else []
+        return [sys.executable, "-m", self.module, *self.arguments, *ros]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What to run.
+
+    :param arguments: every argument after checks and defaults.
+    :param environment: variables that all processes need.
+    :param processes: in the order of their start; they end in reverse.
+    """
+
+    arguments: Mapping[str, str]
+    environment: Mapping[str, str]
+    processes: tuple[Process, ...]
+
+
+_SIM = ("robot_domain", "network_interface", "base", "seed", "task", "session", "ros_domain", "params_file")
+ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "g1_bringup": ((), tuple(ARGUMENTS)),
+    "sim": (("sim", "sim_sensors"), _SIM),
+    "view": (("view",), ("robot", "port", "session", "ros_domain", "params_file", "image_topic", "points_topic")),
+    "backbone": (("backbone",), ("robot", "backbone", "instruction", "ros_domain", "params_file", "image_topic")),
+}
+"""Launch file to the processes it runs (none named: all that the arguments ask for) and the arguments it takes."""
+
+
+def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, str]:
+    """Return every argument, checked, with defaults filled in.
+
+    :param given: name to value, as typed.
+    :param entry: which launch file's arguments are known, see :data:`ENTRIES`.
+    :raises ConfigError: on an unknown argument, a value that is not allowed, or values that contradict one another.
+    """
+    for name in given:
+        if name not in ENTRIES[entry][1]:
+            raise ConfigError(refuse("argument", name, ", ".join(ENTRIES[entry][1])))
+    values = {name: str(given.get(name, argument.default)) for name, argument in ARGUMENTS.items()}
+    for name, value in values.items():
+        _check_argument(ARGUMENTS[name], value)
+    sim = values["robot"] == "sim"
+    automatic: dict[str, Callable[[], str]] = {
+        "checkpoint": lambda: str(_CHECKPOINTS / _CHECKPOINT_OF_HEAD[values["head"]]),
+        "network_interface": lambda: "lo" if sim else "",
+        "robot_domain": lambda: "1" if sim else "0",
+        "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
+        "params_file": lambda: "",
+        "instruction": lambda: "",
+    }
+    for name, default in automatic.items():
+        if values[name] == AUTO:
+            values[name] = default()
+            if ARGUMENTS[name].numbers:
+                _check_argument(ARGUMENTS[name], values[name])
+    _check_together(values)
+    return values
+
+
+def _check_argument(argument: Argument, value: str) -> None:
+    if argument.choices is not None and value not in argument.choices:
+        raise ConfigError(refuse(argument.name, repr(value), ", ".join(argument.choices)))
+    if argument.numbers is not None and value != argument.default:
+        low, high = argument.numbers
+        if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
+            raise ConfigError(refuse(argument.name, repr(value), f"a whole number from {low} to {high}"))
+    if argument.name == "session" and not _SESSION.fullmatch(value):
+        raise ConfigError(refuse("session", repr(value), "1 to 32 letters, digits, _ or -"))
+
+
+def _check_together(values: Mapping[str, str]) -> None:
+    if values["autostart"] == "true" and values["robot"] != "sim":
+        raise ConfigError(refuse("autostart", "true with robot:=real", "only with robot:=sim"))
+    if values["ros_domain"] == values["robot_domain"]:
+        allowed = f"any but the robot's own domain {values['robot_domain']}: ROS must never meet the SDK's DDS"
+        raise ConfigError(refuse("ros_domain", values["ros_domain"], allowed))
+    interfaces = [name for _, name in socket.if_nameindex()]
+    if values["network_interface"] not in interfaces:
+        raise ConfigError(refuse("network_interface", repr(values["network_interface"]), ", ".join(interfaces)))
+    if values["params_file"]:
+        check_params_file(values["params_file"])
+
+
+def check_params_file(path: str) -> None:
+    """Refuse a parameter file that names an unknown node or parameter, or holds a wrong value.
+
+    :raises ConfigError: naming node, parameter and what is allowed.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            refuse("params_file", f"{path} ({str(error).splitlines()[0]})", "a readable YAML file")
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError(refuse(f"params_file {path}", type(content).__name__, "node names with ros__parameters"))
+    for node, body in content.items():
+        name = str(node).lstrip("/")
+        if name not in NODES:
+            raise ConfigError(refuse(f"params_file {path}: node", node, ", ".join(NODES)))
+        if (
+            not isinstance(body, dict)
+            or list(body) != ["ros__parameters"]
+            or not isinstance(body["ros__parameters"], dict)
+        ):
+            raise ConfigError(refuse(f"params_file {path}: {name}", body, "a map ros__parameters: {name: value}"))
+        known = {item.name: item for item in fields(NODES[name])}
+        for key, value in given.items():
+            if key not in known:
+                raise ConfigError(refuse(f"params_file {path}: {name}.{key}", "an unknown parameter", ", ".join(known)))
+            check_value(f"params_file {path}: {name}.{key}", known[key], value)
+
+
+def build(given: Mapping[str, str], entry: str = "g1_bringup") -> Graph:
+    """Return the graph that the arguments ask for.
+
+    :param given: name to value, as typed.
+    :param entry: which launch file asks, see :data:`ENTRIES`.
+    :raises ConfigError: see :func:`resolve`.
+    """
+    values = resolve(given, entry)
+    processes = list(_nodes(values, everything=entry != "g1_bringup"))
+    wanted = ENTRIES[entry][0]
+    if wanted:
+        processes = [process for process in [*_plain(values), *processes] if process.name in wanted]
+    else:
+        if values["composed"] == "true":
+            processes = _compose(processes)
+        processes = [*_plain(values), *processes]
+    return Graph(values, _environment(values), tuple(processes))
+
+
+def _environment(values: Mapping[str, str]) -> dict[str, str]:
+    environment = {"ROS_DOMAIN_ID": values["ros_domain"], "PYTHONUNBUFFERED": "1"}
+    # One thread per process: spinning BLAS threads would take the cores from the 500 Hz loop.
+    wishes = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    if values["robot"] == "sim":  # a simulated robot has no business on the network
+        humble = os.environ.get("ROS_DISTRO") == "humble"
+        wishes |= {"ROS_LOCALHOST_ONLY": "1"} if humble else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    return environment | {name: value for name, value in wishes.items() if name not in os.environ}
+
+
+def _plain(values: Mapping[str, str]) -> Iterable[Process]:
+    """Yield the processes without ROS."""
+    wire = ("--domain", values["robot_domain"], "--interface", values["network_interface"])
+    session = ("--session", values["session"])
+    if values["robot"] == "sim":
+        scene = ("--task", values["task"], "--seed", values["seed"], "--base", values["base"])
+        yield Process("sim", "neon_ros.sim.process", arguments=(*session, *wire, *scene), vital=True)
+    mode = ("--mode", values["mode"])
+    yield Process("motor", "neon_ros.motor.process", arguments=(*session, *wire, *mode), vital=True)
+    yield Process("guardian", "neon_ros.motor.guardian", arguments=(*session, *wire), vital=True)
+
+
+def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
+    """Yield one process per ROS node."""
+    checkpoint = {"checkpoint": values["checkpoint"], "head": values["head"]}
+    session = {"session": values["session"]}
+    image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
+    sim = values["robot"] == "sim"
+
+    def node(
+        name: str,
+        parameters: Mapping[str, object],
+        remappings: Mapping[str, str] | None = None,
+        vital: bool = False,
+    ) -> Process:
+        return Process(
+            name,
+            f"neon_ros.nodes.{name}",
+            nodes=(name,),
+            parameters={name: parameters} if parameters else {},
+            remappings={name: remappings} if remappings else {},
+            params_file=values["params_file"],
+            vital=vital,
+        )
+
+    yield node(
+        "g1_command",
+        {**session, "robot": values["robot"], "mode": values["mode"], "autostart": values["autostart"] == "true"},
+        vital=True,
+    )
+    if sim:
+        yield node("sim_sensors", session, {"image": values["image_topic"], "points": values["points_topic"]})
+    if values["local_backbone"] == "true":
+        words = {"instruction": values["instruction"]} if values["instruction"] else {}
+        yield node("backbone", {"backbone": values["backbone"], **words}, image)
+    yield node("proprio_encoder", checkpoint)
+    yield node("lidar_encoder", checkpoint, points)
+    yield node("eef_encoder", checkpoint)
+    yield node("action_head", {**checkpoint, "mode": values["mode"]})
+    if values["view"] == "true" or everything:
+        world = session if sim else {}
+        yield node("view", {"port": int(values["port"]), **world}, {**image, **points})
+
+
+def _compose(processes: Iterable[Process]) -> list[Process]:
+    """Return the ROS processes with all but simulator sensors and view moved into one container."""
+    alone = [process for process in processes if process.name in ("sim_sensors", "view")]
+    inside = [process for process in processes if process not in alone]
+    names = tuple(process.name for process in inside)
+    container = Process(
+        "container",
+        "neon_ros.nodes.container",
+        nodes=names,
+        arguments=names,
+        parameters={name: values for process in inside for name, values in process.parameters.items()},
+        remappings={name: values for process in inside for name, values in process.remappings.items()},
+        params_file=inside[0].params_file,
+        vital=True,
+    )
+    return [container, *alone]

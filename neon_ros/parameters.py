@@ -1,0 +1,179 @@
+"""The parameters of every node: default, unit, range and description in one place, without ROS.
+
+A node declares its ROS parameters from the dataclass of its name in :data:`NODES`; :mod:`neon_ros.graph` checks a
+parameter file against the same dataclasses, so that a misspelt name is refused instead of ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from neon_ros.errors import ConfigError, refuse
+
+Config = TypeVar("Config")
+_TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (float,), "str": (str,)}
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    required: bool = False,
+) -> Any:
+    """Return a dataclass field that knows what a ROS parameter descriptor needs.
+
+    :param low: smallest allowed number.
+    :param high: largest allowed number.
+    :param choices: the allowed words.
+    :param required: refuse an empty text; for paths and names that have no default.
+    """
+    return field(
+        default=default,
+        metadata={"description": description, "low": low, "high": high, "choices": choices, "required": required},
+    )
+
+
+@dataclass(frozen=True)
+class BackboneParameters:
+    """Node ``backbone``: picture and words to features."""
+
+    backbone: str = parameter("compact", "name of the frozen backbone", required=True)
+    rate: float = parameter(10.0, "most pictures encoded per second [Hz]", low=0.1, high=60.0)
+    instruction: str = parameter("", "words at the start; empty means none until the topic says some")
+    image_timeout: float = parameter(0.5, "silence of the camera that is reported [s]", low=0.05, high=10.0)
+    threads: int = parameter(1, "threads of one inference", low=1, high=64)
+
+
+@dataclass(frozen=True)
+class EncoderParameters:
+    """Nodes ``lidar_encoder``, ``proprio_encoder`` and ``eef_encoder``: one sensor to features."""
+
+    checkpoint: str = parameter("", "folder of the checkpoint whose encoder to run", required=True)
+    head: str = parameter("mlp", "name of the head that reads the features", required=True)
+    rate: float = parameter(50.0, "most messages encoded per second [Hz]", low=0.1, high=500.0)
+    timeout: float = parameter(0.5, "silence of the sensor that is reported [s]", low=0.01, high=10.0)
+
+
+@dataclass(frozen=True)
+class LidarEncoderParameters(EncoderParameters):
+    """Node ``lidar_encoder``."""
+
+    rate: float = parameter(5.0, "most clouds encoded per second [Hz]", low=0.1, high=50.0)
+    min_range: float = parameter(0.1, "returns nearer than this are the sensor's own housing [m]", low=0.0, high=2.0)
+
+
+@dataclass(frozen=True)
+class ProprioEncoderParameters(EncoderParameters):
+    """Node ``proprio_encoder``."""
+
+
+@dataclass(frozen=True)
+class EefEncoderParameters(EncoderParameters):
+    """Node ``eef_encoder``."""
+
+    rate: float = parameter(20.0, "most poses encoded per second [Hz]", low=0.1, high=500.0)
+
+
+@dataclass(frozen=True)
+class ActionHeadParameters:
+    """Node ``action_head``: features to chunks."""
+
+    checkpoint: str = parameter("", "folder of the checkpoint", required=True)
+    head: str = parameter("mlp", "name of the head", required=True)
+    mode: str = parameter("", "control mode the chunks are for", required=True)
+    backbone: str = parameter("", "model id that the features must have; empty takes what the manifest names")
+    needs_backbone: bool = parameter(True, "make no chunk without fresh backbone features")
+    rate: float = parameter(
+        10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
+    )
+    max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+
+
+@dataclass(frozen=True)
+class G1CommandParameters:
+    """Node ``g1_command``: chunks to the motor process, robot state to topics."""
+
+    session: str = parameter("", "name of the shared memory of the motor process", required=True)
+    robot: str = parameter("real", "what the motor process talks to", choices=("sim", "real"))
+    mode: str = parameter("", "control mode", required=True)
+    autoactivate: bool = parameter(True, "configure and activate without a lifecycle manager; never arms")
+    autostart: bool = parameter(False, "arm as soon as chunks arrive; refused unless robot is sim")
+    rate: float = parameter(50.0, "joint states, IMU, hand poses and reports per second [Hz]", low=1.0, high=500.0)
+    motor_timeout: float = parameter(20.0, "longest wait for the motor process at the start [s]", low=0.1, high=120.0)
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """Node ``view``: everything in a browser."""
+
+    host: str = parameter(
+        "127.0.0.1", "address to listen on; beyond loopback others can operate the robot", required=True
+    )
+    port: int = parameter(8080, "TCP port of the browser view", low=1024, high=65535)
+    rate: float = parameter(15.0, "refreshes per second [Hz]", low=1.0, high=60.0)
+    session: str = parameter("", "session of the simulator whose objects to draw; empty draws none")
+
+
+@dataclass(frozen=True)
+class SimSensorsParameters:
+    """Node ``sim_sensors``: the simulator's camera, LiDAR and IMUs as the drivers publish them."""
+
+    session: str = parameter("", "name of the simulator's shared memory", required=True)
+    camera_rate: float = parameter(15.0, "pictures per second [Hz]", low=0.5, high=60.0)
+    lidar_rate: float = parameter(10.0, "clouds per second [Hz]", low=0.5, high=20.0)
+    imu_rate: float = parameter(50.0, "IMU messages per second and sensor [Hz]", low=1.0, high=200.0)
+    width: int = parameter(424, "picture width [px]", low=64, high=1280)
+    height: int = parameter(240, "picture height [px]", low=48, high=720)
+    sim_timeout: float = parameter(20.0, "longest wait for the simulator at the start [s]", low=0.1, high=120.0)
+
+
+NODES: dict[str, type] = {
+    "backbone": BackboneParameters,
+    "lidar_encoder": LidarEncoderParameters,
+    "proprio_encoder": ProprioEncoderParameters,
+    "eef_encoder": EefEncoderParameters,
+    "action_head": ActionHeadParameters,
+    "g1_command": G1CommandParameters,
+    "view": ViewParameters,
+    "sim_sensors": SimSensorsParameters,
+}
+"""Node name to its parameters."""
+
+
+def checked(kind: type[Config], values: Mapping[str, object], where: str = "parameter") -> Config:
+    """Return ``kind`` filled with ``values``; what is not given keeps its default.
+
+    :param kind: one of the dataclasses of this module.
+    :param where: prefix of the name in an error, e.g. ``backbone``.
+    :raises ConfigError: on an unknown name, another type, a value out of range or a missing required text.
+    """
+    known: dict[str, Field[Any]] = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(refuse(f"{where}.{name}", "an unknown parameter", ", ".join(known)))
+    for name, item in known.items():
+        check_value(f"{where}.{name}", item, values.get(name, item.default))
+    return kind(**values)
+
+
+def check_value(name: str, item: Field[Any], value: object) -> None:
+    """Refuse ``value`` unless it is what the parameter ``item`` allows.
+
+    :raises ConfigError: on another type, a number out of range, an unknown word or a missing required text.
+    """
+    allowed = _TYPES[str(item.type)]
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise ConfigError(refuse(name, f"{value!r} ({type(value).__name__})", f"a value of type {item.type}"))
+    low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
+    if low is not None and not (math.isfinite(value) and low <= value <= high):  # type: ignore[arg-type]
+        raise ConfigError(refuse(name, value, f"{low} to {high}: {item.metadata['description']}"))
+    if choices is not None and value not in choices:
+        raise ConfigError(refuse(name, value, ", ".join(choices)))
+    if item.metadata["required"] and not value:
+        raise ConfigError(refuse(name, "nothing", item.metadata["description"]))
