@@ -1,0 +1,181 @@
+"""The heads by name: which one answers is a launch argument, ``head:=``.
+
+``mlp`` runs the trained checkpoint, ``hold`` keeps the joints of the capture (to try the command path on a robot
+without a policy); :func:`random_head` is the same network with its weights drawn anew, the baseline of an evaluation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neon_ros.act.checkpoint import Checkpoint, Weights, open_checkpoint
+from neon_ros.act.manifest import FORMAT, MODALITIES, WEIGHTS_FILE, BackboneSpec, Manifest
+from neon_ros.act.policy import HeadOutput, Policy
+from neon_ros.contracts import FloatArray, checked_array
+from neon_ros.errors import CheckpointError, ConfigError, refuse
+from neon_ros.robot.joints import NUM_JOINTS, joint_indices
+from neon_ros.robot.modes import control_mode
+
+
+class Head(Protocol):
+    """What every head offers."""
+
+    manifest: Manifest
+
+    def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
+        """Return proprio features (128,)."""
+        ...
+
+    def encode_lidar(self, points: ArrayLike) -> FloatArray:
+        """Return LiDAR features (128,)."""
+        ...
+
+    def encode_eef(self, poses: ArrayLike) -> FloatArray:
+        """Return hand features (64,)."""
+        ...
+
+    def act(
+        self,
+        q: ArrayLike,
+        *,
+        vision: ArrayLike | None = None,
+        text: ArrayLike | None = None,
+        text_mask: ArrayLike | None = None,
+        proprio: ArrayLike | None = None,
+        lidar: ArrayLike | None = None,
+        eef: ArrayLike | None = None,
+        age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+    ) -> HeadOutput:
+        """Return the chunk for one capture."""
+        ...
+
+
+class HoldHead:
+    """Keep the joints where the capture found them."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Take mode, joints, dt and horizon from ``manifest``; no weights are used."""
+        self.manifest = manifest
+        self._columns = joint_indices(manifest.joint_names)
+
+    def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
+        """Return zeros (128,): this head reads nothing but q."""
+        return np.zeros(128, dtype=np.float32)
+
+    def encode_lidar(self, points: ArrayLike) -> FloatArray:
+        """Return zeros (128,)."""
+        return np.zeros(128, dtype=np.float32)
+
+    def encode_eef(self, poses: ArrayLike) -> FloatArray:
+        """Return zeros (64,)."""
+        return np.zeros(64, dtype=np.float32)
+
+    def act(
+        self,
+        q: ArrayLike,
+        *,
+        vision: ArrayLike | None = None,
+        text: ArrayLike | None = None,
+        text_mask: ArrayLike | None = None,
+        proprio: ArrayLike | None = None,
+        lidar: ArrayLike | None = None,
+        eef: ArrayLike | None = None,
+        age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+    ) -> HeadOutput:
+        """Return the joints of the capture at every step, and no base velocity.
+
+        :raises ContractError: when ``q`` is not 29 finite numbers.
+        """
+        here = np.asarray(checked_array("q", q, (NUM_JOINTS,)), dtype=np.float32)[self._columns]
+        horizon = self.manifest.horizon
+        return HeadOutput(np.tile(here, (horizon, 1)), np.zeros((horizon, 3), dtype=np.float32))
+
+
+def redraw(weights: Weights, seed: int) -> Weights:
+    """Return weights as an untrained network has them: matrices drawn anew, biases 0, the rest kept.
+
+    What is kept are facts about the data (means, scales) and one-dimensional gains, so that the outputs have the
+    right size and only the skill is gone.
+
+    :param seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: Weights = {}
+    for name, value in sorted(weights.items()):
+        if name.endswith(".bias"):
+            drawn[name] = np.zeros_like(value)
+        elif name.endswith((".weight", ".tokens")):
+            spread = 1.0 / np.sqrt(value.shape[-1])
+            drawn[name] = generator.normal(0.0, spread, value.shape).astype(np.float32)
+        else:
+            drawn[name] = value
+    return drawn
+
+
+def random_head(folder: Path | str, seed: int, threads: int = 1) -> Policy:
+    """Open the checkpoint in ``folder`` with weights drawn from ``seed``: the baseline that has learned nothing."""
+    checkpoint = open_checkpoint(folder)
+    return Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, redraw(checkpoint.weights, seed)), threads)
+
+
+def hold_manifest(mode: str, horizon: int = 16, dt: float = 0.02) -> Manifest:
+    """Return the manifest of a head that needs no checkpoint.
+
+    :param mode: control mode.
+    :param horizon: steps of a chunk.
+    :param dt: time between steps [s].
+    :raises ConfigError: when there is no such mode.
+    """
+    return Manifest(
+        format=FORMAT,
+        head_id="hold",
+        head="hold",
+        task="hold still",
+        mode=mode,
+        joint_names=control_mode(mode).joint_names,
+        dt=dt,
+        horizon=horizon,
+        backbone=BackboneSpec("none", {}),
+        modalities=MODALITIES,
+        graphs={},
+        files={WEIGHTS_FILE: hashlib.sha256(b"").hexdigest()},
+        parameters={},
+        training={},
+    )
+
+
+def _mlp(folder: Path | None, mode: str, threads: int) -> Head:
+    if folder is None:
+        raise ConfigError(refuse("checkpoint", "none", "the folder of a checkpoint for head mlp"))
+    checkpoint = open_checkpoint(folder, mode=mode)
+    if checkpoint.manifest.head != "mlp":
+        raise CheckpointError(refuse(f"head of checkpoint {folder}", checkpoint.manifest.head, "mlp"))
+    return Policy(checkpoint, threads)
+
+
+def _hold(folder: Path | None, mode: str, threads: int) -> Head:
+    return HoldHead(hold_manifest(mode))
+
+
+HEADS: dict[str, Callable[[Path | None, str, int], Head]] = {"mlp": _mlp, "hold": _hold}
+"""What ``head:=`` accepts."""
+
+
+def load_head(name: str, folder: Path | str | None, *, mode: str = "upper_body", threads: int = 1) -> Head:
+    """Open the head called ``name``.
+
+    :param folder: the checkpoint; ``hold`` needs none.
+    :param mode: control mode; a checkpoint for another one is refused.
+    :param threads: threads of one inference.
+    :raises ConfigError: when there is no such head; the error lists the known ones.
+    :raises CheckpointError: when the checkpoint cannot be used.
+    """
+    if name not in HEADS:
+        raise ConfigError(refuse("head", name, ", ".join(sorted(HEADS))))
+    return HEADS[name](None if folder is None else Path(folder), mode, threads)

@@ -1,0 +1,220 @@
+"""Run a checkpoint on ONNX Runtime: three small encoders and the head, each a verb.
+
+A policy keeps no memory between calls.  What is missing is passed as ``None`` and stands as absent in the head's
+input, which the head was trained for; what is there must have the agreed shape and be finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
+from neon_ros.act.manifest import MODALITIES, Manifest
+from neon_ros.contracts import FloatArray, checked_array
+from neon_ros.encode.eef import eef_input
+from neon_ros.encode.lidar import lidar_input
+from neon_ros.encode.proprio import proprio_input
+from neon_ros.errors import CheckpointError, ContractError, refuse
+from neon_ros.robot.joints import NUM_JOINTS
+
+MAX_AGE = 1.0
+"""Ages are capped here [s]: beyond it the guard has stopped the robot anyway."""
+
+
+class HeadOutput(NamedTuple):
+    """What a head wants: ``q[k]`` and ``base_velocity[k]`` at the capture + k dt.
+
+    :param q: float32 (H, J) [rad], columns as in the manifest's ``joint_names``.
+    :param base_velocity: float32 (H, 3) [m/s, m/s, rad/s].
+    """
+
+    q: FloatArray
+    base_velocity: FloatArray
+
+
+class Graph:
+    """One part of a checkpoint on ONNX Runtime."""
+
+    def __init__(self, checkpoint: Checkpoint, part: str, threads: int = 1) -> None:
+        """Open ``part``.
+
+        :param threads: threads of one inference; one is fastest for graphs this small.
+        :raises CheckpointError: when the graph is missing, broken or has other inputs than the manifest says.
+        """
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        where = str(checkpoint.folder / f"{part}.onnx")
+        model = checkpoint.graph(part)
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen types that share no base but Exception
+            raise CheckpointError(refuse(where, str(error).splitlines()[0], "a graph ONNX Runtime can run")) from error
+        spec = checkpoint.manifest.graphs[part]
+        self.part = part
+        self.inputs = tuple(item.name for item in self._session.get_inputs())
+        self.outputs = tuple(item.name for item in self._session.get_outputs())
+        for kind, got, said in (("inputs", self.inputs, spec.inputs), ("outputs", self.outputs, spec.outputs)):
+            if set(got) != set(said):
+                raise CheckpointError(refuse(f"{where}: {kind}", sorted(got), sorted(said)))
+
+    def __call__(self, feed: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Run the graph; refuse an output that is not finite.
+
+        :raises ContractError: when an output is not finite.
+        """
+        values: Sequence[Any] = self._session.run(self.outputs, {name: feed[name] for name in self.inputs})
+        for name, value in zip(self.outputs, values, strict=True):
+            if not np.isfinite(value).all():
+                raise ContractError(refuse(f"{self.part}.{name}", "values that are not finite", "finite values"))
+        return dict(zip(self.outputs, values, strict=True))
+
+
+class ProprioEncoder:
+    """The proprio part alone, for a process that does nothing else."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+        """Open the part; see :class:`Graph`."""
+        self.manifest = checkpoint.manifest
+        self._graph = Graph(checkpoint, "proprio", threads)
+
+    def encode(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
+        """Return features (128,); the arguments are those of :func:`~neon_ros.encode.proprio.proprio_input`."""
+        return self._graph({"proprio": proprio_input(q, dq, gravity, gyroscope)})["features"][0]
+
+
+class LidarEncoder:
+    """The LiDAR part alone."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+        """Open the part; see :class:`Graph`."""
+        self.manifest = checkpoint.manifest
+        self._graph = Graph(checkpoint, "lidar", threads)
+
+    def encode(self, points: ArrayLike) -> FloatArray:
+        """Return features (128,) of a cloud in the torso frame (N, 3) [m]; N may be 0."""
+        cloud, mask = lidar_input(points)
+        return self._graph({"points": cloud, "mask": mask})["features"][0]
+
+
+class EefEncoder:
+    """The hands' part alone."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+        """Open the part; see :class:`Graph`."""
+        self.manifest = checkpoint.manifest
+        self._graph = Graph(checkpoint, "eef", threads)
+
+    def encode(self, poses: ArrayLike) -> FloatArray:
+        """Return features (64,) of both hands in the pelvis frame (2, 7): position [m], quaternion x y z w."""
+        return self._graph({"eef": eef_input(poses)})["features"][0]
+
+
+class Policy:
+    """A trained head with its encoders."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+        """Open the head; the encoders are opened when first asked.
+
+        :raises CheckpointError: see :class:`Graph`.
+        """
+        self.manifest: Manifest = checkpoint.manifest
+        self._checkpoint = checkpoint
+        self._threads = threads
+        self._head = Graph(checkpoint, "head", threads)
+        self._encoders: dict[type, Any] = {}
+
+    def _encoder(self, kind: type) -> Any:
+        if kind not in self._encoders:
+            self._encoders[kind] = kind(self._checkpoint, self._threads)
+        return self._encoders[kind]
+
+    def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
+        """Return proprio features (128,); see :class:`ProprioEncoder`."""
+        features: FloatArray = self._encoder(ProprioEncoder).encode(q, dq, gravity, gyroscope)
+        return features
+
+    def encode_lidar(self, points: ArrayLike) -> FloatArray:
+        """Return LiDAR features (128,); see :class:`LidarEncoder`."""
+        features: FloatArray = self._encoder(LidarEncoder).encode(points)
+        return features
+
+    def encode_eef(self, poses: ArrayLike) -> FloatArray:
+        """Return hand features (64,); see :class:`EefEncoder`."""
+        features: FloatArray = self._encoder(EefEncoder).encode(poses)
+        return features
+
+    def act(
+        self,
+        q: ArrayLike,
+        *,
+        vision: ArrayLike | None = None,
+        text: ArrayLike | None = None,
+        text_mask: ArrayLike | None = None,
+        proprio: ArrayLike | None = None,
+        lidar: ArrayLike | None = None,
+        eef: ArrayLike | None = None,
+        age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+    ) -> HeadOutput:
+        """Return the chunk for one capture.
+
+        :param q: joint positions at the capture (29,) in motor order [rad].
+        :param vision: picture tokens of the backbone; ``None`` with ``text`` and ``text_mask`` when the backbone is absent.
+        :param text: word tokens of the backbone.
+        :param text_mask: 1 for a word token, 0 for padding; all 0 for no instruction.
+        :param proprio: features (128,) or ``None``.
+        :param lidar: features (128,) or ``None``.
+        :param eef: features (64,) or ``None``.
+        :param age: seconds since the capture of backbone, lidar, proprio, eef (4,); capped at :data:`MAX_AGE`.
+        :raises ContractError: on a wrong shape, a value that is not finite, a negative age, or an output not finite.
+        """
+        backbone = {"vision": vision, "text": text, "text_mask": text_mask}
+        given = [name for name, value in backbone.items() if value is not None]
+        if given and len(given) != len(backbone):
+            raise ContractError(refuse("backbone tensors", given, f"all of {sorted(backbone)}, or none"))
+        ages = checked_array("age", age, (len(MODALITIES),))
+        if (ages < 0).any():
+            raise ContractError(refuse("age", ages.tolist(), "0 or more [s]"))
+        values = {**backbone, "proprio": proprio, "lidar": lidar, "eef": eef}
+        there = {
+            "backbone": bool(given),
+            "lidar": lidar is not None,
+            "proprio": proprio is not None,
+            "eef": eef is not None,
+        }
+        trained = self.manifest.modalities
+        present = np.array([there[name] and name in trained for name in MODALITIES], dtype=np.float32)
+        feed = {name: self._input(name, value) for name, value in values.items()}
+        feed["present"] = present[None]
+        feed["age"] = (np.minimum(ages, MAX_AGE) * present)[None].astype(np.float32)
+        feed["q"] = checked_array("q", q, (NUM_JOINTS,))[None]
+        output = self._head(feed)
+        return HeadOutput(output["q_chunk"][0], output["base_velocity"][0])
+
+    def _input(self, name: str, value: ArrayLike | None) -> NDArray[np.float32]:
+        shape = self.manifest.graphs["head"].inputs[name][1:]
+        sizes = [size for size in shape if isinstance(size, int)]
+        if value is None:
+            return np.zeros((1, *sizes), dtype=np.float32)
+        return checked_array(name, value, sizes)[None]
+
+
+def load_policy(
+    folder: Path | str, threads: int = 1, *, backbone: str | None = None, mode: str | None = None
+) -> Policy:
+    """Open the policy in ``folder``.
+
+    :param threads: threads of one inference.
+    :param backbone: model id of the features at hand, when known; another one than trained on is refused.
+    :param mode: control mode at hand, when known.
+    :raises CheckpointError: when the checkpoint is missing, altered, or made for something else.
+    """
+    return Policy(open_checkpoint(folder, backbone=backbone, mode=mode), threads)
