@@ -167,7 +167,7 @@ class Policy:
         """Return the chunk for one capture.
 
         :param q: joint positions at the capture (29,) in motor order [rad].
-        :param vision: picture tokens of the backbone; ``None`` with ``text`` and ``text_mask`` when the backbone is absent.
+        :param vision: picture tokens of the backbone; all three of its tensors are ``None`` when it is absent.
         :param text: word tokens of the backbone.
         :param text_mask: 1 for a word token, 0 for padding; all 0 for no instruction.
         :param proprio: features (128,) or ``None``.
@@ -183,15 +183,11 @@ class Policy:
         ages = checked_array("age", age, (len(MODALITIES),))
         if (ages < 0).any():
             raise ContractError(refuse("age", ages.tolist(), "0 or more [s]"))
-        values = {**backbone, "proprio": proprio, "lidar": lidar, "eef": eef}
-        there = {
-            "backbone": bool(given),
-            "lidar": lidar is not None,
-            "proprio": proprio is not None,
-            "eef": eef is not None,
-        }
-        trained = self.manifest.modalities
-        present = np.array([there[name] and name in trained for name in MODALITIES], dtype=np.float32)
+        encoded = {"proprio": proprio, "lidar": lidar, "eef": eef}
+        values = {**backbone, **encoded}
+        there = {"backbone"} if given else set()
+        there |= {name for name, value in encoded.items() if value is not None}
+        present = np.array([name in there & set(self.manifest.modalities) for name in MODALITIES], dtype=np.float32)
         feed = {name: self._input(name, value) for name, value in values.items()}
         feed["present"] = present[None]
         feed["age"] = (np.minimum(ages, MAX_AGE) * present)[None].astype(np.float32)

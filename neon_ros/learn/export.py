@@ -182,7 +182,7 @@ def load_model(checkpoint: Checkpoint, config: MlpConfig) -> NeonModel:
 
 
 def _weights(model: NeonModel, half: bool) -> tuple[Weights, dict[str, NDArray[Any]]]:
-    """Return the weights as they will be read back, and as they are stored: parameters in float16, buffers in float32."""
+    """Return the weights as they will be read back, and as they are stored (buffers always as float32)."""
     parameters = {name for name, _ in model.named_parameters()}
     stored: dict[str, NDArray[Any]] = {}
     for name, value in model.state_dict().items():

@@ -163,7 +163,10 @@ class MlpHead(nn.Module):
         age: Tensor,
         q: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Return ``q_chunk`` (B, H, J) [rad] and ``base_velocity`` (B, H, 3); the arguments are those of ``predict``."""
+        """Return ``q_chunk`` (B, H, J) [rad] and ``base_velocity`` (B, H, 3) [m/s, m/s, rad/s].
+
+        The arguments are those of :meth:`predict`.
+        """
         said = self.predict(vision, text, text_mask, proprio, lidar, eef, present, age, q)
         here = torch.matmul(q, self.pick).unsqueeze(1)  # (B, 1, J)
         return here + said.offsets * self.scale, said.base_velocity
