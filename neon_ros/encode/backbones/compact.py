@@ -1,7 +1,7 @@
 """The default backbone: pretrained eyes and words that ship inside registry packages, on ONNX Runtime, no download.
 
-Vision is EfficientNet-lite0 at stride 16 (ImageNet, Apache-2.0), words are all-MiniLM-L6-v2 (Apache-2.0).  Both graphs are
-made in memory from weights whose sha256 is pinned; nothing is written and nothing is executed from a file.
+Vision is EfficientNet-lite0 at stride 16 (ImageNet, Apache-2.0), words are all-MiniLM-L6-v2 (Apache-2.0).  Both graphs
+are made in memory from weights whose sha256 is pinned; nothing is written and nothing is executed from a file.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ MINILM = PackagedFile(
 TOKENIZER = MINILM._replace(
     path="model/tokenizer.json", sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 )
+_UNKNOWN = 100
+"""[UNK] of BERT's vocabulary."""
 _REMEMBERED = 64
 """Instructions whose tensors are kept; the words change rarely, the picture always."""
 
@@ -68,7 +70,6 @@ class Compact:
         self._tokenizer = Tokenizer.from_str(TOKENIZER.read().decode())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
         self._remembered: OrderedDict[str, dict[str, FloatArray]] = OrderedDict()
 
     def encode(self, image: NDArray[np.uint8], instruction: str) -> dict[str, FloatArray]:
@@ -128,7 +129,7 @@ class Compact:
         if len(pieces) > minilm.TOKENS:
             got = f"{len(pieces) - 2} word pieces ({len(text)} characters)"
             raise ContractError(refuse("instruction", got, f"at most {minilm.TOKENS - 2} word pieces"))
-        if 2 * pieces.count(self._unknown) > len(pieces) - 2:
+        if 2 * pieces.count(_UNKNOWN) > len(pieces) - 2:
             got = f"{text!r}, mostly words unknown to all-MiniLM-L6-v2"
             raise ContractError(refuse("instruction", got, "English words"))
         return pieces
