@@ -49,7 +49,7 @@ class _Name(NamedTuple):
 class _Storage(NamedTuple):
     key: str
     dtype: str
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
@@ -119,7 +119,7 @@ def _read_legacy(raw: bytes) -> tuple[dict[str, _Tensor], dict[str, bytes]]:
     storages: dict[str, bytes] = {}
     for key in keys:
         (count,) = struct.unpack("<q", stream.read(8))
-        if key not in sizes or count != sizes[key].count:
+        if key not in sizes or count != sizes[key].length:
             raise CheckpointError(refuse(f"storage {key}", f"{count} numbers", "what its tensors say"))
         storages[key] = stream.read(count * np.dtype(sizes[key].dtype).itemsize)
     return entries, storages
@@ -137,16 +137,16 @@ def _state_dict(value: Any) -> dict[str, _Tensor]:
 def _array(name: str, tensor: _Tensor, storages: dict[str, bytes]) -> NDArray[Any]:
     dtype = np.dtype(tensor.storage.dtype)
     raw = storages[tensor.storage.key]
-    if len(raw) != tensor.storage.count * dtype.itemsize:
-        allowed = f"{tensor.storage.count * dtype.itemsize} bytes"
+    if len(raw) != tensor.storage.length * dtype.itemsize:
+        allowed = f"{tensor.storage.length * dtype.itemsize} bytes"
         raise CheckpointError(refuse(f"storage of {name}", f"{len(raw)} bytes", allowed))
     if any(number < 0 for number in (*tensor.shape, *tensor.strides, tensor.offset)):
         raise CheckpointError(refuse(f"tensor {name}", tensor[1:], "no negative size, stride or offset"))
     if len(tensor.shape) != len(tensor.strides):
         raise CheckpointError(refuse(f"strides of {name}", tensor.strides, f"{len(tensor.shape)} numbers"))
     reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
-    if math.prod(tensor.shape) and tensor.offset + reach >= tensor.storage.count:
-        raise CheckpointError(refuse(f"tensor {name}", tensor[1:], f"inside {tensor.storage.count} numbers"))
+    if math.prod(tensor.shape) and tensor.offset + reach >= tensor.storage.length:
+        raise CheckpointError(refuse(f"tensor {name}", tensor[1:], f"inside {tensor.storage.length} numbers"))
     strides = tuple(stride * dtype.itemsize for stride in tensor.strides)
     flat = np.frombuffer(raw, dtype=dtype)[tensor.offset :] if math.prod(tensor.shape) else np.empty(0, dtype)
     return np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False).copy()

@@ -79,9 +79,7 @@ def decode(
     if encoding in ("yuyv", "yuv422_yuy2", "uyvy", "yuv422"):
         if width % 2:
             raise ContractError(refuse("image width", width, f"an even number for {encoding}"))
-        return _yuv422_to_rgb(
-            pixels.reshape(height, width // 2, 4), luma_first=encoding.startswith(("yuyv", "yuv422_"))
-        )
+        return _yuv422_to_rgb(pixels.reshape(height, width // 2, 4), luma_first=encoding in ("yuyv", "yuv422_yuy2"))
     channels = pixels.reshape(height, width, _BYTES_PER_PIXEL[encoding])
     if encoding in ("mono8", "8UC1"):
         return np.repeat(channels, 3, axis=2)

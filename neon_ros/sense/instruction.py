@@ -10,7 +10,7 @@ MAX_CHARACTERS = 512
 """Longest instruction [characters]; the vendor's own speech commands are below 100."""
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-"""Unicode categories without a glyph: control, format (also text direction), surrogate, private, unassigned, line breaks."""
+"""Unicode categories without a glyph: control, format (text direction), surrogate, private, unassigned, line breaks."""
 
 
 def checked_instruction(text: object) -> str:

@@ -83,9 +83,8 @@ def _conv(
 ) -> str:
     """Add a convolution with its batch normalisation folded in, padded as TensorFlow's ``SAME`` on even sizes."""
     kernel = graph.weight(f"{name}.weight").astype(np.float64)
-    gain = graph.weight(f"{norm}.weight") / np.sqrt(
-        graph.weight(f"{norm}.running_var").astype(np.float64) + _BN_EPSILON
-    )
+    variance = graph.weight(f"{norm}.running_var").astype(np.float64)
+    gain = graph.weight(f"{norm}.weight") / np.sqrt(variance + _BN_EPSILON)
     bias = graph.weight(f"{norm}.bias") - graph.weight(f"{norm}.running_mean") * gain
     padding = kernel.shape[-1] - stride
     before, after = padding // 2, padding - padding // 2

@@ -1,8 +1,8 @@
 """all-MiniLM-L6-v2, a 6-layer BERT for sentences, as an ONNX graph made from the published weights.
 
-Architecture: BERT (arXiv:1810.04805), post-norm, exact GELU; weight names of ``transformers.BertModel``.  An instruction
-is at most ``TOKENS`` word pieces long, so the position and token-type tables fold into one constant.  The word table (half
-of all weights) stays outside the graph: looking up a row needs no graph.
+Architecture: BERT (arXiv:1810.04805), post-norm, exact GELU; weight names of ``transformers.BertModel``.  An
+instruction is at most ``TOKENS`` word pieces long, so the position and token-type tables fold into one constant.  The
+word table (half of all weights) stays outside the graph: looking up a row needs no graph.
 """
 
 from __future__ import annotations
