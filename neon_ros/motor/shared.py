@@ -39,7 +39,7 @@ _POLL = 0.002  # [s] between looks at an answer
 
 
 class MotorMemory:
-    """One session's shared memory, seen from one role: the motor makes it by :meth:`create`, all others :meth:`open` it."""
+    """One session's shared memory, seen from one role: the motor makes it, all others :meth:`open` it."""
 
     def __init__(self, path: Path, role: str, lock: RoleLock | None, file: int) -> None:
         self.path = path
