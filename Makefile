@@ -32,10 +32,10 @@ run: $(STAMP)/run ## the simulated G1 and the pipeline, with a browser view; HEA
 	@$(BIN)/neon up robot:=sim $(if $(HEADLESS),view:=false) $(if $(SECONDS),seconds:=$(SECONDS)) $(ARGS)
 
 test: $(STAMP)/dev ## the tests, without the long ones
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 test-long: $(STAMP)/dev ## the long tests too: other ROS 2 releases, closed loop, soak
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "" $(ARGS)
 
 check: $(STAMP)/dev ## style, types and the import rules
 	$(BIN)/ruff check $(wildcard $(LINT))
