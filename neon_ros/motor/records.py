@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.errors import ContractError, refuse
+from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.motor.seqlock import block_bytes
 from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_BYTES, LOW_STATE_BYTES
@@ -46,6 +47,7 @@ HEADER = np.dtype(
         ("command_beat_ns", "<u8"),
         ("guardian_beat_ns", "<u8"),
         ("commanding", "<u8"),  # 1 while the motor writes commands: what the guardian must take over
+        ("taken_over", "<u8"),  # 1 once the guardian has: the motor must not write again
     ]
 )
 CHUNK = np.dtype(
@@ -150,19 +152,6 @@ class MotorReport:
     limit_count: int = 0
     period_p99: float = 0.0
     tick_p99: float = 0.0
-
-
-@dataclass(frozen=True)
-class AdmittedChunk:
-    """TEMP until guard lands."""
-
-    t0: float
-    dt: float
-    q: NDArray[np.float64]
-    moved: NDArray[np.bool_]
-    base_velocity: NDArray[np.float64]
-    epoch: int
-    sequence: int
 
 
 def pack_chunk(chunk: AdmittedChunk, record: NDArray[np.void]) -> None:

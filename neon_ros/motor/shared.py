@@ -15,6 +15,7 @@ from types import TracebackType
 import numpy as np
 
 from neon_ros.errors import ConfigError, ContractError, Refused, RobotError, refuse
+from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.motor.locks import FOLDER, RoleLock, session_file
 from neon_ros.motor.records import (
     BLOCKS,
@@ -24,7 +25,6 @@ from neon_ros.motor.records import (
     REQUESTS,
     SIZE,
     VERSION,
-    AdmittedChunk,
     MotorReport,
     pack_chunk,
     pack_report,
@@ -123,6 +123,20 @@ class MotorMemory:
     @commanding.setter
     def commanding(self, value: bool) -> None:
         self._header["commanding"] = int(value)
+
+    @property
+    def taken_over(self) -> bool:
+        """Return whether the guardian has taken the robot from the motor, for good."""
+        return bool(self._header["taken_over"][0])
+
+    def take_over(self) -> None:
+        """Take the robot from the motor, which must not write again.
+
+        :raises Refused: for any role but the guardian.
+        """
+        if self.role != "guardian":
+            raise Refused(refuse("take over", f"role {self.role!r}", "role 'guardian' only"))
+        self._header["taken_over"] = 1
 
     def beat(self, now_ns: int | None = None) -> None:
         """Say that this role is alive.
