@@ -244,9 +244,9 @@ class BrowserView:
     def _draw_path(self, name: str, path: NDArray[np.float64], rgb: tuple[int, int, int], fade: bool) -> None:
         world = path @ self._root[:3, :3].T + self._root[:3, 3]
         segments = np.stack([world[:-1], world[1:]], axis=1).astype(np.float32)
-        share = np.linspace(0.0, 0.7, 2 * len(segments)).reshape(-1, 2, 1) if fade else np.zeros((len(segments), 2, 1))
+        share = np.linspace(0.0, 0.5, 2 * len(segments)).reshape(-1, 2, 1) if fade else np.zeros((len(segments), 2, 1))
         colors = (np.array(rgb) * (1 - share) + 255 * share).astype(np.uint8)
-        self._server.scene.add_line_segments(name, segments, colors, thickness=0.006 if fade else 0.003)
+        self._server.scene.add_line_segments(name, segments, colors, thickness=0.01 if fade else 0.003)
 
     def _draw_points(self, points: NDArray[np.float32]) -> None:
         height = np.clip((points[:, 2] + STANDING_HEIGHT) / 1.6, 0.0, 1.0)[:, None] if len(points) else np.zeros((0, 1))
