@@ -14,8 +14,8 @@ PROPRIO_SIZE = 2 * NUM_JOINTS + 6
 
 _LOWER = np.array([joint.lower for joint in JOINTS], dtype=np.float32)
 _UPPER = np.array([joint.upper for joint in JOINTS], dtype=np.float32)
-VELOCITY_SCALE = 5.0
-"""A fast arm motion [rad/s]: dq is squashed as tanh(dq / 5), so that one spike of an estimator cannot dominate."""
+VELOCITY_SCALE = 2.0
+"""A fast arm motion [rad/s]: dq is squashed as tanh(dq / 2), so that one spike of an estimator cannot dominate."""
 GYROSCOPE_SCALE = 2.0
 """A fast turn of the pelvis [rad/s], squashed alike."""
 

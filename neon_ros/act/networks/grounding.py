@@ -47,11 +47,10 @@ class WordSlots(nn.Module):
     def __init__(self, text_size: int, slots: int) -> None:
         """Build for words of ``text_size`` values."""
         super().__init__()
-        self.slots = slots
         self.register_buffer("text_mean", torch.zeros(text_size))
         self.register_buffer("text_std", torch.ones(text_size))
         self.query = nn.Linear(text_size, slots)
-        self.value = nn.Linear(text_size, slots * WORD)
+        self.value = nn.ModuleList(nn.Linear(text_size, WORD) for _ in range(slots))
         self.norm = RmsNorm(WORD)
         self.absent = nn.Parameter(torch.randn(slots, WORD) * 0.1)
 
@@ -65,8 +64,7 @@ class WordSlots(nn.Module):
         score = self.query(words).transpose(1, 2) - 1e4 * (1.0 - text_mask).unsqueeze(1)  # (B, S, L)
         weight = torch.softmax(score, -1)
         mean = torch.matmul(weight, words)  # (B, S, E)
-        matrix = self.value.weight.view(self.slots, WORD, -1)  # one projection per slot
-        slots = (matrix.unsqueeze(0) * mean.unsqueeze(2)).sum(-1) + self.value.bias.view(1, self.slots, WORD)
+        slots = torch.stack([value(mean[:, s]) for s, value in enumerate(self.value)], 1)  # (B, S, 32)
         spoken = text_mask.amax(1).view(-1, 1, 1)  # (B, 1, 1)
         mixed: Tensor = spoken * self.norm(slots) + (1.0 - spoken) * self.absent
         return mixed
@@ -97,19 +95,24 @@ class Grounding(nn.Module):
         self.scene = nn.Linear(WIDTH, SCENE_HEADS)
         self.value = nn.Linear(WIDTH, VALUE)
 
-    def forward(self, vision: Tensor, text: Tensor, text_mask: Tensor) -> Grounded:
+    def forward(self, vision: Tensor, text: Tensor, text_mask: Tensor, sentences: int = 1) -> Grounded:
         """Return where and what; see :class:`Grounded`.
 
         :param vision: (B, T, C).
-        :param text: (B, L, E).
-        :param text_mask: (B, L).
+        :param text: (B R, L, E): R sentences about each picture.
+        :param text_mask: (B R, L).
+        :param sentences: R; the pictures are looked at once.
         """
+
+        def shared(x: Tensor) -> Tensor:
+            return x if sentences == 1 else x.repeat_interleave(sentences, 0)
+
         h = self.enter((vision - self.vision_mean) / self.vision_std)  # (B, T, W)
         plain = self.norm(self.block(h))  # what it looks like, wherever it is
         slots = self.words(text, text_mask)  # (B, 3, 32)
         match = torch.stack(
             [
-                torch.matmul(self.key[s](plain), self.ask[s](slots[:, s]).unsqueeze(-1)).squeeze(-1) * KEY**-0.5
+                torch.matmul(shared(self.key[s](plain)), self.ask[s](slots[:, s]).unsqueeze(-1)).squeeze(-1) * KEY**-0.5
                 + self.bias[s]
                 for s in range(WHAT_SLOTS)
             ],
@@ -118,7 +121,7 @@ class Grounding(nn.Module):
         both = functional.logsigmoid(match).sum(1)  # (B, T), log of the product of the experts
         attention = torch.softmax(both * self.sharpness, -1)  # (B, T)
         scene = torch.softmax(self.scene(plain).transpose(1, 2), -1)  # (B, 3, T), looks at whatever helps
-        heads = torch.cat([attention.unsqueeze(1), scene], 1)  # (B, 4, T)
+        heads = torch.cat([attention.unsqueeze(1), shared(scene)], 1)  # (B, 4, T)
         places = torch.matmul(heads, self.grid)  # (B, 4, 2)
-        values = torch.matmul(heads, self.value(plain + self.position))  # (B, 4, V)
+        values = torch.matmul(heads, shared(self.value(plain + self.position)))  # (B, 4, V)
         return Grounded(places, values, slots[:, WHAT_SLOTS], match, attention)

@@ -111,21 +111,25 @@ class MlpHead(nn.Module):
         present: Tensor,
         age: Tensor,
         q: Tensor,
+        sentences: int = 1,
     ) -> Prediction:
         """Return the prediction with what training looks at.
 
-        :param vision: (B, T, C) picture tokens; :param text: (B, L, E) word tokens; :param text_mask: (B, L).
+        :param vision: picture tokens (B / R, T, C).
+        :param text: word tokens (B, L, E).
+        :param text_mask: (B, L).
         :param proprio: (B, 128); :param lidar: (B, 128); :param eef: (B, 64).
         :param present: (B, 4), 1 where the modality is there, in the order of ``MODALITIES``.
         :param age: (B, 4) [s].
         :param q: joint positions at the capture (B, 29) [rad].
+        :param sentences: R, sentences about each picture.
         """
         there = dict(zip(MODALITIES, present.split(1, -1), strict=True))  # each (B, 1)
 
         def given(name: str, features: Tensor) -> Tensor:
             return there[name] * features + (1.0 - there[name]) * self.absent[name]
 
-        grounded = self.grounding(vision, text, text_mask)
+        grounded = self.grounding(vision, text, text_mask, sentences)
         looked = torch.cat([grounded.places.flatten(1), grounded.values.flatten(1), grounded.how], -1)
         place = self.place(torch.cat([grounded.places[:, 0], grounded.values[:, 0]], -1))  # (B, 3) [PLACE_UNIT]
         here = torch.matmul(q, self.pick)  # (B, J)
@@ -183,19 +187,28 @@ class NeonModel(nn.Module):
         self.eef = EefNet()
         self.head = MlpHead(config)
 
-    def predict(self, batch: Mapping[str, Tensor]) -> Prediction:
-        """Return the prediction for raw inputs: the tensors of all parts' inputs, by name."""
+    def predict(self, batch: Mapping[str, Tensor], sentences: int = 1) -> Prediction:
+        """Return the prediction for raw inputs, the tensors of all parts by name.
+
+        :param batch: B captures; ``text``, ``text_mask``, ``present`` and ``age`` have B R rows, R per capture.
+        :param sentences: R.
+        """
+
+        def shared(x: Tensor) -> Tensor:
+            return x.repeat_interleave(sentences, 0)
+
         head: MlpHead = self.head
         return head.predict(
             batch["vision"],
             batch["text"],
             batch["text_mask"],
-            self.proprio(batch["proprio"]),
-            self.lidar(batch["points"], batch["mask"]),
-            self.eef(batch["eef"]),
+            shared(self.proprio(batch["proprio"])),
+            shared(self.lidar(batch["points"], batch["mask"])),
+            shared(self.eef(batch["eef"])),
             batch["present"],
             batch["age"],
-            batch["q"],
+            shared(batch["q"]),
+            sentences,
         )
 
 

@@ -1,0 +1,232 @@
+"""The demonstrations in memory: shards are checked frame by frame, sentences are encoded once, batches are drawn from a seed.
+
+A shard is an ``.npz`` of arrays over N frames, see :data:`SHARD`.  Each frame carries the expert's chunk for all six
+instructions of its scene (two hands, three things), so one picture teaches six sentences.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neon_ros.encode.eef import eef_rows
+from neon_ros.encode.lidar import MAX_POINTS
+from neon_ros.encode.proprio import proprio_rows
+from neon_ros.errors import ContractError, refuse
+from neon_ros.learn.language import COLOURS, HANDS, SHAPES, Instruction, every_sentence
+
+HORIZON = 16
+COLUMNS = 17
+THINGS = 3
+
+SHARD: dict[str, tuple[int | None, ...]] = {
+    "vision": (None, None),  # picture tokens, float16
+    "q": (29,),  # [rad]
+    "dq": (29,),  # [rad/s]
+    "gravity": (3,),  # unit vector in the pelvis frame
+    "gyroscope": (3,),  # [rad/s]
+    "eef": (2, 7),  # left and right hand in the pelvis frame: position [m], quaternion x y z w
+    "points": (None, 3),  # thinned cloud in the torso frame [m], NaN where there is no point
+    "chunks": (len(HANDS), THINGS, HORIZON, COLUMNS),  # the expert's targets [rad]
+    "colour": (THINGS,),  # index into COLOURS
+    "shape": (THINGS,),  # index into SHAPES
+    "place": (THINGS, 3),  # centre in the pelvis frame [m]
+    "uv": (THINGS, 2),  # centre in the picture, 0 to 1 from the upper left
+    "seen": (THINGS,),  # whether the centre is in the picture
+    "episode": (),  # number of the episode
+}
+"""Shape of one frame of each array; ``None`` matches any length."""
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """All frames of all shards, arrays by the names of :data:`SHARD`."""
+
+    arrays: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.arrays["q"])
+
+    def split(self, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the frames to train on and those kept apart, cut between episodes.
+
+        :param share: of the episodes to keep apart.
+        """
+        episodes = np.unique(self.arrays["episode"])
+        order = np.random.default_rng(seed).permutation(episodes)
+        kept = order[: round(share * len(episodes))]
+        apart = np.isin(self.arrays["episode"], kept)
+        return np.flatnonzero(~apart), np.flatnonzero(apart)
+
+
+def load_demonstrations(folder: Path) -> Demonstrations:
+    """Read all shards of ``folder``.
+
+    :raises ContractError: when there are none, or one is broken, or a frame holds what it must not; the error names it.
+    """
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise ContractError(refuse(f"demonstrations in {folder}", "no *.npz", "at least one shard"))
+    shards = [_load_shard(path) for path in paths]
+    offset = 0
+    for shard in shards:
+        _, shard["episode"] = np.unique(shard["episode"], return_inverse=True)
+        shard["episode"] = shard["episode"] + offset
+        offset = int(shard["episode"].max()) + 1
+    return Demonstrations({name: np.concatenate([shard[name] for shard in shards]) for name in SHARD})
+
+
+def _load_shard(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ContractError(refuse(f"shard {path}", str(error), "a whole .npz of plain arrays")) from error
+    missing = sorted(set(SHARD) - set(arrays))
+    if missing:
+        raise ContractError(refuse(f"arrays of shard {path}", f"no {missing}", ", ".join(SHARD)))
+    frames = len(arrays["q"])
+    for name, shape in SHARD.items():
+        _check(arrays[name], name, frames, shape, path)
+    return {name: arrays[name] for name in SHARD}
+
+
+def _check(array: NDArray[Any], name: str, frames: int, shape: Sequence[int | None], path: Path) -> None:
+    tail = array.shape[1:]
+    fits = len(tail) == len(shape) and all(want in (None, got) for want, got in zip(shape, tail, strict=True))
+    if not fits or len(array) != frames:
+        raise ContractError(refuse(f"{name} of shard {path}", array.shape, (frames, *shape)))
+    if name in ("colour", "shape"):
+        words = COLOURS if name == "colour" else SHAPES
+        bad = (array < 0) | (array >= len(words))
+        allowed = f"0 to {len(words) - 1}"
+    elif name == "points":
+        bad, allowed = np.isinf(array), "finite values, or NaN for no point"
+    else:
+        bad, allowed = ~np.isfinite(array.astype(np.float32)), "finite values"
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ContractError(refuse(f"{name}{list(at[1:])} of frame {at[0]} of shard {path}", array[at], allowed))
+
+
+class Sentences:
+    """The words of every instruction that the data can ask for, encoded once.
+
+    :param instructions: hand, colour and shape as indices, (I, 3).
+    :param encode: turns sentences into ``text`` (B, L, E) and ``text_mask`` (B, L).
+    :param phrasings: sentences per instruction at most, drawn from all of the training split.
+    """
+
+    def __init__(
+        self,
+        instructions: NDArray[np.integer],
+        encode: Callable[[Sequence[str]], Mapping[str, NDArray[np.float32]]],
+        phrasings: int,
+        seed: int,
+    ) -> None:
+        """Encode; takes about 5 ms a sentence."""
+        generator = np.random.default_rng(seed)
+        sentences: list[str] = []
+        shape = (len(HANDS), len(COLOURS), len(SHAPES))
+        self._first = np.full(shape, -1, dtype=np.intp)
+        self._count = np.zeros(shape, dtype=np.intp)
+        for hand, colour, form in np.unique(instructions, axis=0):
+            said = every_sentence(Instruction(HANDS[hand], COLOURS[colour], SHAPES[form]))
+            order = generator.permutation(len(said))[:phrasings]
+            self._first[hand, colour, form] = len(sentences)
+            self._count[hand, colour, form] = len(order)
+            sentences += [said[i] for i in order]
+        parts = [encode(sentences[i : i + 32]) for i in range(0, len(sentences), 32)]
+        self.text = np.concatenate([part["text"].astype(np.float16) for part in parts])  # (S, L, E)
+        self.mask = np.concatenate([part["text_mask"].astype(np.float32) for part in parts])  # (S, L)
+
+    def draw(self, instructions: NDArray[np.integer], generator: np.random.Generator) -> NDArray[np.intp]:
+        """Return one row of :attr:`text` per instruction (B, 3)."""
+        key = tuple(instructions.T)
+        return self._first[key] + generator.integers(0, self._count[key])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B captures with R sentences each, as numpy.
+
+    :param inputs: inputs of all parts by name; those of the words have B R rows.
+    :param rows: what the losses need, B R rows each: ``chunks``, ``q``, ``place``, ``target``, ``seen``, ``uv``, ``same``.
+    """
+
+    inputs: dict[str, NDArray[Any]]
+    rows: dict[str, NDArray[Any]]
+
+
+def instructions_of(data: Demonstrations) -> NDArray[np.intp]:
+    """Return all instructions of all frames as indices: hand, colour, shape (I, 3)."""
+    pairs = np.unique(np.stack([data.arrays["colour"], data.arrays["shape"]], -1).reshape(-1, 2), axis=0)
+    hands = np.repeat(np.arange(len(HANDS)), len(pairs))
+    return np.concatenate([hands[:, None], np.tile(pairs, (len(HANDS), 1))], 1).astype(np.intp)
+
+
+def draw_batch(
+    data: Demonstrations,
+    sentences: Sentences,
+    frames: NDArray[np.intp],
+    repeats: int,
+    generator: np.random.Generator,
+    points: int = 192,
+) -> Batch:
+    """Return a batch of the given frames, each with ``repeats`` different instructions.
+
+    :param points: LiDAR points per frame, drawn from those it has.
+    """
+    arrays = data.arrays
+    count = len(frames)
+    choice = np.argsort(generator.random((count, len(HANDS) * THINGS)), axis=1)[:, :repeats]
+    hand, target = (part.reshape(-1) for part in np.divmod(choice, THINGS))
+    row = np.repeat(frames, repeats)
+    colour, shape = arrays["colour"][row], arrays["shape"][row]  # (B R, 3)
+    own = np.arange(len(row))
+    said = sentences.draw(np.stack([hand, colour[own, target], shape[own, target]], 1), generator)
+    words = int(sentences.mask[said].sum(1).max())  # longer than that is padding for all
+    cloud, mask = _draw_points(arrays["points"][frames], points, generator)
+    take = {name: arrays[name][frames].astype(np.float32) for name in ("q", "dq", "gravity", "gyroscope", "eef")}
+    return Batch(
+        inputs={
+            "vision": arrays["vision"][frames].astype(np.float32),
+            "text": sentences.text[said, :words].astype(np.float32),
+            "text_mask": sentences.mask[said, :words],
+            "proprio": proprio_rows(take["q"], take["dq"], take["gravity"], take["gyroscope"]),
+            "points": cloud,
+            "mask": mask,
+            "eef": eef_rows(take["eef"]),
+            "q": take["q"],
+        },
+        rows={
+            "chunks": arrays["chunks"][row, hand, target].astype(np.float32),
+            "q": arrays["q"][row].astype(np.float32),
+            "place": arrays["place"][row, target].astype(np.float32),
+            "target": target,
+            "seen": arrays["seen"][row].astype(np.float32),
+            "uv": arrays["uv"][row].astype(np.float32),
+            "same": np.stack([colour == colour[own, target][:, None], shape == shape[own, target][:, None]], 1).astype(
+                np.float32
+            ),
+        },
+    )
+
+
+def _draw_points(
+    clouds: NDArray[Any], points: int, generator: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return ``points`` of each cloud (B, P, 3) and their mask (B, P); P is at most :data:`MAX_POINTS`."""
+    size = clouds.shape[1]
+    if size > min(points, MAX_POINTS):
+        order = np.argsort(generator.random(clouds.shape[:2]), axis=1)[:, :points]
+        clouds = np.take_along_axis(clouds, order[..., None], axis=1)
+    there = np.isfinite(clouds).all(-1)
+    return np.where(there[..., None], clouds, 0).astype(np.float32), there.astype(np.float32)
