@@ -1,7 +1,8 @@
 """LiDAR clouds: the bytes of a cloud message to points, invalid returns counted out, brought into another frame.
 
-The MID-360 of the G1 hangs upside down on the torso; :meth:`neon_ros.robot.kinematics.Kinematics.mount` of ``livox_frame``
-gives the pose for :func:`transformed`.  Thinning for the point encoder is in :mod:`neon_ros.encode.lidar`.
+The MID-360 of the G1 hangs upside down on the torso; :meth:`neon_ros.robot.kinematics.Kinematics.mount` of
+``livox_frame`` gives the pose for :func:`transformed`.  Thinning for the point encoder is in
+:mod:`neon_ros.encode.lidar`.
 """
 
 from __future__ import annotations
