@@ -50,9 +50,8 @@ def read_tree(path: Path) -> tuple[TreeJoint, ...]:
     while waiting:
         ready = [joint for joint in waiting if joint.parent in known]
         if not ready:
-            raise ConfigError(
-                refuse("urdf tree", f"{waiting[0].parent} hangs in the air", f"a tree that begins at {ROOT}")
-            )
+            got = f"{waiting[0].parent} without a parent"
+            raise ConfigError(refuse("urdf tree", got, f"a tree that begins at {ROOT}"))
         ordered += ready
         known |= {joint.child for joint in ready}
         waiting = [joint for joint in waiting if joint.child not in known]
