@@ -26,7 +26,7 @@ AUTO = "auto"
 
 BOOL = ("true", "false")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch", "hold": "mlp_touch"}
+_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -52,7 +52,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("backbone", "frozen backbone that turns picture and words into features", "compact", ("compact",)),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
         Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
-        Argument("mode", "joints that the policy moves", "arms_only", ("arms_only", "upper_body", "whole_body")),
+        Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
         Argument("view", "show everything in a browser", "true", BOOL),
@@ -157,7 +157,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         _check_argument(ARGUMENTS[name], value)
     sim = values["robot"] == "sim"
     automatic: dict[str, Callable[[], str]] = {
-        "checkpoint": lambda: str(_CHECKPOINTS / _CHECKPOINT_OF_HEAD[values["head"]]),
+        "checkpoint": lambda: _shipped_checkpoint(values["head"]),
         "network_interface": lambda: "lo" if sim else "",
         "robot_domain": lambda: "1" if sim else "0",
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
@@ -171,6 +171,11 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
                 _check_argument(ARGUMENTS[name], values[name])
     _check_together(values)
     return values
+
+
+def _shipped_checkpoint(head: str) -> str:
+    """Return the folder of the checkpoint that ships for ``head``; nothing for a head without weights."""
+    return str(_CHECKPOINTS / _CHECKPOINT_OF_HEAD[head]) if head in _CHECKPOINT_OF_HEAD else ""
 
 
 def _check_argument(argument: Argument, value: str) -> None:
@@ -214,11 +219,8 @@ def check_params_file(path: str) -> None:
         name = str(node).lstrip("/")
         if name not in NODES:
             raise ConfigError(refuse(f"params_file {path}: node", node, ", ".join(NODES)))
-        if (
-            not isinstance(body, dict)
-            or list(body) != ["ros__parameters"]
-            or not isinstance(body["ros__parameters"], dict)
-        ):
+        given = body.get("ros__parameters") if isinstance(body, dict) and len(body) == 1 else None
+        if not isinstance(given, dict):
             raise ConfigError(refuse(f"params_file {path}: {name}", body, "a map ros__parameters: {name: value}"))
         known = {item.name: item for item in fields(NODES[name])}
         for key, value in given.items():
@@ -270,7 +272,7 @@ def _plain(values: Mapping[str, str]) -> Iterable[Process]:
 
 def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     """Yield one process per ROS node."""
-    checkpoint = {"checkpoint": values["checkpoint"], "head": values["head"]}
+    policy = {"checkpoint": values["checkpoint"], "head": values["head"], "mode": values["mode"]}
     session = {"session": values["session"]}
     image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
     sim = values["robot"] == "sim"
@@ -301,10 +303,10 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     if values["local_backbone"] == "true":
         words = {"instruction": values["instruction"]} if values["instruction"] else {}
         yield node("backbone", {"backbone": values["backbone"], **words}, image)
-    yield node("proprio_encoder", checkpoint)
-    yield node("lidar_encoder", checkpoint, points)
-    yield node("eef_encoder", checkpoint)
-    yield node("action_head", {**checkpoint, "mode": values["mode"]})
+    yield node("proprio_encoder", policy)
+    yield node("lidar_encoder", policy, points)
+    yield node("eef_encoder", policy)
+    yield node("action_head", policy)
     if values["view"] == "true" or everything:
         world = session if sim else {}
         yield node("view", {"port": int(values["port"]), **world}, {**image, **points})

@@ -54,8 +54,9 @@ class BackboneParameters:
 class EncoderParameters:
     """Nodes ``lidar_encoder``, ``proprio_encoder`` and ``eef_encoder``: one sensor to features."""
 
-    checkpoint: str = parameter("", "folder of the checkpoint whose encoder to run", required=True)
+    checkpoint: str = parameter("", "folder of the checkpoint whose encoder to run; empty for a head without one")
     head: str = parameter("mlp", "name of the head that reads the features", required=True)
+    mode: str = parameter("", "control mode", required=True)
     rate: float = parameter(50.0, "most messages encoded per second [Hz]", low=0.1, high=500.0)
     timeout: float = parameter(0.5, "silence of the sensor that is reported [s]", low=0.01, high=10.0)
 
@@ -65,7 +66,6 @@ class LidarEncoderParameters(EncoderParameters):
     """Node ``lidar_encoder``."""
 
     rate: float = parameter(5.0, "most clouds encoded per second [Hz]", low=0.1, high=50.0)
-    min_range: float = parameter(0.1, "returns nearer than this are the sensor's own housing [m]", low=0.0, high=2.0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class EefEncoderParameters(EncoderParameters):
 class ActionHeadParameters:
     """Node ``action_head``: features to chunks."""
 
-    checkpoint: str = parameter("", "folder of the checkpoint", required=True)
+    checkpoint: str = parameter("", "folder of the checkpoint; empty for a head without one")
     head: str = parameter("mlp", "name of the head", required=True)
     mode: str = parameter("", "control mode the chunks are for", required=True)
     backbone: str = parameter("", "model id that the features must have; empty takes what the manifest names")

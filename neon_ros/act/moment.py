@@ -12,9 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neon_ros.act.manifest import Manifest
 from neon_ros.contracts import FEATURE_SOURCES, Features, FloatArray
 from neon_ros.errors import ContractError, refuse
 
+BACKBONE_TENSORS = ("vision", "text", "text_mask")
+ENCODERS = ("proprio", "lidar", "eef")
 KEPT = 64
 """Samples kept per source: 1.3 s at 50 Hz."""
 
@@ -30,6 +33,24 @@ class Moment(NamedTuple):
     stamp_ns: int
     features: dict[str, Features]
     age: FloatArray
+
+    def head_inputs(self) -> dict[str, FloatArray]:
+        """Return the arguments of :meth:`neon_ros.act.policy.Policy.act`, what is absent left out.
+
+        :raises ContractError: without the joints at the capture, which come with the proprio features.
+        """
+        tensors = {source: features.tensors for source, features in self.features.items()}
+        if "q" not in tensors.get("proprio", {}):
+            raise ContractError(refuse("features/proprio", "none with tensor q near the capture", "one with q (29,)"))
+        inputs = {"q": tensors["proprio"]["q"], "age": self.age}
+        inputs |= {name: value for name, value in tensors.get("backbone", {}).items() if name in BACKBONE_TENSORS}
+        inputs |= {name: tensors[name]["features"] for name in ENCODERS if "features" in tensors.get(name, {})}
+        return inputs
+
+
+def part_id(manifest: Manifest) -> str:
+    """Return the ``model_id`` of features made by the encoders of a checkpoint: a head accepts its own only."""
+    return f"{manifest.head_id}@{manifest.checksum[:12]}"
 
 
 class Collector:

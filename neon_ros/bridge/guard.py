@@ -1,0 +1,35 @@
+"""``neon_ros_msgs/GuardReport``: what the guard did since it started and what it is doing now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neon_ros.bridge.plain import time_of
+from neon_ros.guard.admission import AdmissionCounters
+from neon_ros_msgs.msg import GuardReport
+
+
+def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters) -> GuardReport:
+    """Return the message of the motor's report and the counters at the door for chunks.
+
+    :param stamp_ns: when the report was written [ns, ROS clock].
+    :param report: a :class:`neon_ros.motor.records.MotorReport`; this room knows no motor.
+    """
+    limited = [(joint, reason) for joint, reasons in report.limited for reason in reasons]
+    msg = GuardReport(
+        state=report.state,
+        reason=report.reason,
+        mode=report.mode,
+        commands_sent=report.commands_sent,
+        chunks_admitted=admission.admitted,
+        chunks_refused=admission.refused,
+        last_refusal=admission.last_refusal,
+        chunk_age=report.chunk_age,
+        limited_joints=[joint for joint, _ in limited],
+        limited_reasons=[reason for _, reason in limited],
+        limit_count=report.limit_count,
+        period_p99=report.period_p99,
+        mode_machine=report.mode_machine,
+    )
+    msg.header.stamp = time_of(stamp_ns)
+    return msg

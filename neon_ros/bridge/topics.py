@@ -1,0 +1,39 @@
+"""The relative topic names and the quality of service of each, in one place.
+
+Sensors are published reliable and read best-effort (REP 2003), one message deep: an old sample is worth nothing.  Facts
+that a late joiner needs are latched.
+"""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+IMAGE = "image"
+CAMERA_INFO = "camera_info"
+POINTS = "points"
+INSTRUCTION = "instruction"
+JOINT_STATES = "joint_states"
+IMU = "imu"
+EEF_POSES = "eef_poses"
+ACTION_CHUNK = "action_chunk"
+GUARD_REPORT = "guard_report"
+LATENCY = "latency"
+DIAGNOSTICS = "/diagnostics"
+ARM, DISARM, STOP = "arm", "disarm", "stop"
+
+
+def features_topic(source: str) -> str:
+    """Return the topic of the features of ``source``."""
+    return f"features/{source}"
+
+
+SENSOR_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""For who publishes a stream."""
+SENSOR_IN = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""For who reads a stream and wants the newest sample only."""
+EVERY_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""For who counts or shows and wants each sample."""
+EVERY_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""For reports."""
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""For facts: who comes late still gets the newest."""

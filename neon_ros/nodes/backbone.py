@@ -1,0 +1,80 @@
+"""Node ``backbone``: the newest picture and the words to features."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from neon_ros.bridge import topics
+from neon_ros.bridge.features import features_to_msg
+from neon_ros.bridge.sensors import image_from_msg
+from neon_ros.contracts import Features, FloatArray
+from neon_ros.encode.backbones import load
+from neon_ros.nodes.runtime import main_of
+from neon_ros.nodes.stage import Stage
+from neon_ros.parameters import BackboneParameters
+from neon_ros.sense.stream import Newest, RateLimit
+from neon_ros_msgs.msg import Features as FeaturesMsg
+
+
+class BackboneNode(Stage[BackboneParameters]):
+    """Subscribe ``image`` and ``instruction``, publish ``features/backbone``."""
+
+    def __init__(self) -> None:
+        super().__init__("backbone", BackboneParameters)
+
+    def setup(self, config: BackboneParameters) -> None:
+        """Load the backbone, then listen."""
+        self._backbone = load(config.backbone, threads=config.threads)
+        self.model_id = self._backbone.model_id
+        self._words: dict[str, FloatArray] = {}
+        self._instruction = ""
+        if config.instruction:
+            self._tell(config.instruction)
+        self._newest, self._limit = Newest("image"), RateLimit(config.rate)
+        self._features = self.create_publisher(FeaturesMsg, topics.features_topic("backbone"), topics.SENSOR_OUT)
+        self.create_subscription(Image, topics.IMAGE, self.guarded(self._on_image), topics.SENSOR_IN)
+        # Latched for whoever spoke before this node came up, volatile for a plain `ros2 topic pub`.
+        for qos in (topics.LATCHED, topics.EVERY_IN):
+            self.create_subscription(String, topics.INSTRUCTION, self.guarded(self._on_instruction), qos)
+        self.watch("image", config.image_timeout)
+
+    def facts(self) -> dict[str, str]:
+        """Return the words in force."""
+        return {"instruction": self._instruction or "(none)"}
+
+    def _tell(self, instruction: str) -> None:
+        batch = self._backbone.encode_texts([instruction])
+        self._words = {name: value[0] for name, value in batch.items()}
+        self._instruction = instruction
+
+    def _on_instruction(self, msg: Any) -> None:
+        if msg.data != self._instruction:
+            self._tell(msg.data)
+            self.get_logger().info(f"instruction: {msg.data}")
+
+    def _on_image(self, msg: Any) -> None:
+        picture = image_from_msg(msg)
+        self._newest.check(picture.stamp_ns)
+        self.health.heard = time.monotonic()
+        if not self._limit.passes(picture.stamp_ns):
+            return
+        started = time.perf_counter()
+        seen = {name: value[0] for name, value in self._backbone.encode_images(picture.rgb[None]).items()}
+        features = Features(picture.stamp_ns, "backbone", self.model_id, {**self._wordless(), **self._words, **seen})
+        self._features.publish(features_to_msg(features))
+        self.finished("backbone", picture.stamp_ns, started)
+
+    def _wordless(self) -> dict[str, FloatArray]:
+        """Return the word tensors of no instruction: every mask 0."""
+        return {name: np.zeros(shape, dtype=np.float32) for name, shape in self._backbone.tensors.items()}
+
+
+main = main_of("backbone", BackboneNode)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Node ``g1_command``: admits chunks to the motor process, owns arming, publishes what the robot measures.
+
+A lifecycle node: configure opens the motor's shared memory, activate admits chunks, deactivate disarms.  Unless a
+lifecycle manager wants to (``autoactivate:=false``) it goes there by itself.  None of this ever arms the robot.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import Imu, JointState
+from std_srvs.srv import Trigger
+
+from neon_ros.bridge import topics
+from neon_ros.bridge.chunk import chunk_from_msg
+from neon_ros.bridge.guard import report_to_msg
+from neon_ros.bridge.robot import PELVIS, imu_to_msg, joints_to_msg, poses_to_msg
+from neon_ros.contracts import RobotState
+from neon_ros.errors import ConfigError, NeonError, Refused, RobotError, refuse
+from neon_ros.guard.admission import Admission, AdmissionCounters
+from neon_ros.motor.records import MotorReport
+from neon_ros.motor.shared import MotorMemory
+from neon_ros.nodes.runtime import main_of
+from neon_ros.nodes.stage import Reporting, declare
+from neon_ros.parameters import G1CommandParameters
+from neon_ros.robot.kinematics import Kinematics
+from neon_ros.robot.modes import control_mode
+from neon_ros.robot.variants import variant
+from neon_ros.sense.poses import pose_from_matrix
+from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
+from neon_ros_msgs.msg import GuardReport
+
+
+class G1CommandNode(Reporting, LifecycleNode):
+    """Subscribe ``action_chunk``, serve ``arm``, ``disarm`` and ``stop``, publish the robot's state."""
+
+    def __init__(self) -> None:
+        super().__init__("g1_command")
+        try:
+            self.config = declare(self, G1CommandParameters)
+            if self.config.autostart and self.config.robot != "sim":
+                raise ConfigError(refuse("g1_command.autostart", "true with robot real", "only with robot sim"))
+            self._mode = control_mode(self.config.mode)
+            self._kinematics = Kinematics()
+        except NeonError:
+            self.destroy_node()
+            raise
+        self.start_reporting()
+        self._memory: MotorMemory | None = None
+        self._admission: Admission | None = None
+        self._report = MotorReport()
+        self._active, self._autostart_at = False, 0.0
+        self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
+        self._imu = self.create_publisher(Imu, topics.IMU, topics.SENSOR_OUT)
+        self._hands = self.create_publisher(PoseArray, topics.EEF_POSES, topics.SENSOR_OUT)
+        self._guard = self.create_publisher(GuardReport, topics.GUARD_REPORT, topics.EVERY_OUT)
+        self.create_subscription(ActionChunkMsg, topics.ACTION_CHUNK, self.guarded(self._on_chunk), topics.SENSOR_IN)
+        for kind in (topics.ARM, topics.DISARM, topics.STOP):
+            self.create_service(Trigger, kind, self._server(kind))
+        self._given_up = time.monotonic() + self.config.motor_timeout
+        self.create_timer(1.0 / self.config.rate, self._tick)
+        self.watch("the robot's state", 0.5)
+
+    # lifecycle --------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the motor's shared memory."""
+        try:
+            memory = MotorMemory.open(self.config.session, "command")
+        except NeonError as error:
+            self.get_logger().warning(f"waiting for the motor process: {error}", throttle_duration_sec=5.0)
+            return TransitionCallbackReturn.FAILURE
+        if memory.mode != self._mode.name:
+            self.get_logger().error(refuse("mode of the motor process", memory.mode, self._mode.name))
+            memory.close()
+            return TransitionCallbackReturn.FAILURE
+        self._memory = memory
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Admit chunks from now on."""
+        self._active = True
+        self.get_logger().info(f"admitting chunks for {self._mode.name}; `neon arm` or the service arm arms")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disarm and admit no more chunks."""
+        self._active = False
+        if self._memory is not None:
+            self._memory.post("disarm")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the motor's memory."""
+        self._let_go()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disarm and let go."""
+        self._active = False
+        self._let_go()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Disarm and let go, whatever the lifecycle state."""
+        self._let_go()
+        super().destroy_node()
+
+    def _let_go(self) -> None:
+        memory, self._memory = getattr(self, "_memory", None), None
+        self._admission = None
+        if memory is not None:
+            memory.post("disarm")
+            memory.close()
+
+    # the motor --------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Beat, pass on what the motor measured, and go through the lifecycle when nobody else does."""
+        if self._memory is None:
+            if self.config.autoactivate:
+                self._activate()
+            return
+        if self._memory.removed:
+            self.get_logger().error("the motor process has left; waiting for another one")
+            self._memory.close()
+            self._memory, self._admission = None, None
+            self._given_up = time.monotonic() + self.config.motor_timeout
+            self.trigger_deactivate()
+            self.trigger_cleanup()
+            return
+        self._memory.beat()
+        now_ns, steady_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
+        if (state := self._memory.read_state()) is not None:
+            self.health.heard = time.monotonic()
+            self._publish_state(now_ns - (steady_ns - state.steady_ns), state)
+        if (report := self._memory.read_report()) is not None:
+            self._take_report(now_ns - (steady_ns - report.steady_ns), report)
+
+    def _activate(self) -> None:
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+        elif time.monotonic() > self._given_up:
+            allowed = f"a motor process of session {self.config.session} within {self.config.motor_timeout:g} s"
+            raise RobotError(refuse("motor process", "none", allowed))
+
+    def _publish_state(self, stamp_ns: int, state: RobotState) -> None:
+        hands = np.stack([pose_from_matrix(matrix) for matrix in self._kinematics.palms(state.q)])
+        self._joints.publish(joints_to_msg(stamp_ns, state))
+        imu = imu_to_msg(stamp_ns, PELVIS, state.quaternion_wxyz, state.gyroscope, state.accelerometer)
+        self._imu.publish(imu)
+        self._hands.publish(poses_to_msg(stamp_ns, hands))
+
+    def _take_report(self, stamp_ns: int, report: MotorReport) -> None:
+        if report.state != self._report.state:
+            self.get_logger().info(f"{self._report.state} -> {report.state}: {report.reason}")
+        if report.mode_machine and (self._admission is None or report.mode_machine != self._report.mode_machine):
+            self._admission = Admission(self._mode, variant(report.mode_machine))
+        self._report = report
+        counters = self._admission.counters if self._admission else AdmissionCounters()
+        self._guard.publish(report_to_msg(stamp_ns, report, counters))
+
+    def _on_chunk(self, msg: Any) -> None:
+        started = time.perf_counter()
+        chunk = chunk_from_msg(msg)
+        if not self._active or self._memory is None or self._admission is None:
+            return
+        admitted = self._admission.admit(chunk, self.get_clock().now().nanoseconds, time.monotonic())
+        self._memory.write_chunk(admitted)
+        self.finished("command", chunk.stamp_ns, started)
+        if self.config.autostart and self._report.state == "INACTIVE" and time.monotonic() > self._autostart_at:
+            self._autostart()
+
+    # the operator -----------------------------------------------------------------------------------------------
+
+    def _server(self, kind: str) -> Any:
+        def serve(request: Any, response: Any) -> Any:
+            try:
+                response.success, response.message = self._ask(kind)
+            except NeonError as error:
+                response.success, response.message = False, str(error)
+            self.get_logger().info(f"{kind}: {'done' if response.success else 'refused'}: {response.message}")
+            return response
+
+        return serve
+
+    def _ask(self, kind: str) -> tuple[bool, str]:
+        """Ask the motor; :raises Refused: when this node cannot stand for the chunks."""
+        if self._memory is None:
+            raise Refused(refuse(kind, "no motor process", "a running motor process"))
+        if kind == topics.ARM:
+            publishers = self.count_publishers(self.resolve_topic_name(topics.ACTION_CHUNK))
+            if not self._active or publishers > 1:
+                got = f"node {'active' if self._active else 'inactive'}, {publishers} publishers of action_chunk"
+                raise Refused(refuse(kind, got, "an active node and at most one publisher"))
+        return self._memory.request(kind)
+
+    def _autostart(self) -> None:
+        """Arm a simulated robot once; after that only an operator does."""
+        accepted, said = self._ask(topics.ARM)
+        self._autostart_at = float("inf") if accepted else time.monotonic() + 1.0
+        self.get_logger().info(f"autostart: {'armed' if accepted else 'refused'}: {said}")
+
+    def problem(self) -> str:
+        """Return why the robot does not move, where that is a fault."""
+        if self._memory is None:
+            return "no motor process"
+        return super().problem() or (f"DAMPING: {self._report.reason}" if self._report.state == "DAMPING" else "")
+
+    def facts(self) -> dict[str, str]:
+        """Return the guard's state."""
+        report = self._report
+        return {"state": report.state, "reason": report.reason, "mode_machine": str(report.mode_machine)}
+
+
+main = main_of("g1_command", G1CommandNode)
+
+if __name__ == "__main__":
+    main()
