@@ -59,7 +59,7 @@ _HULL_VERTICES = 48
 
 _STAND_LEG = (-0.312, 0.0, 0.0, 0.669, -0.363, 0.0)
 _STAND_ARM = (0.2, 0.2, 0.0, 0.6, 0.0, 0.0, 0.0)
-_READY_ARM = (0.77, 0.30, 0.07, -0.82, 1.23, 0.0, 0.16)  # palms down, 18 cm ahead of and 14 cm above the pelvis
+_READY_ARM = (0.7, 0.7, 0.35, -0.8, 1.0, 0.0, 0.0)  # palms down, 21 cm ahead, 23 cm aside; elbows out
 _READY_WAIST_PITCH = 0.2164  # [rad] 12.4 deg: the head camera then sees the table from x = 0.22 to 0.69 m
 _MIRROR = np.array([1, -1, -1, 1, -1, 1, -1], dtype=np.float64)  # left arm to right arm
 
