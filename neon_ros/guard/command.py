@@ -1,0 +1,62 @@
+"""What the guard gives out: the command of one period and the status it reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neon_ros.guard.machine import State
+from neon_ros.guard.stopping import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the motors are to be told, in motor order.
+
+    :param q: (29,) [rad]; ``dq`` [rad/s], ``tau`` [N m], ``kp`` [N m/rad], ``kd`` [N m s/rad] likewise.
+    :param weight: of ``arm_sdk``, 0 to 1; 0 on ``lowcmd``, whose slot 29 stays untouched.
+    :param base_velocity: vx, vy, yaw rate for the sport service (3,) [m/s, m/s, rad/s].
+    :param writes: whether this command is to be sent at all.
+    """
+
+    q: Vector
+    dq: Vector
+    tau: Vector
+    kp: Vector
+    kd: Vector
+    weight: float
+    base_velocity: Vector
+    state: State
+    writes: bool
+
+
+@dataclass(frozen=True)
+class GuardStatus:
+    """What the guard is doing and has done.
+
+    :param reason: why it is in ``state``.
+    :param limited_joints: joints that a limit held back in the last period, with ``limited_reasons`` beside them.
+    :param limit_count: joint-periods held back since start.
+    :param chunk_age: time since step 0 of the running chunk [s]; -1 without one.
+    :param remaining: time to the last step of the running chunk [s]; -inf without one.
+    :param authority: 0 to 1, the weight or the part of the stiffness.
+    """
+
+    state: State
+    reason: str
+    steps: int
+    commands_sent: int
+    chunks_joined: int
+    chunks_expired: int
+    limited_joints: tuple[str, ...]
+    limited_reasons: tuple[str, ...]
+    limit_count: int
+    limits_by_reason: dict[str, int]
+    early_steps: int
+    late_steps: int
+    outliers: int
+    transitions: int
+    chunk_age: float
+    remaining: float
+    authority: float
+    tilt: float
+    hottest: float

@@ -1,0 +1,79 @@
+"""What a guard can be told: every value with its default, unit, range and meaning; safety timers only tighten."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from neon_ros.errors import ConfigError, refuse
+from neon_ros.guard.limits import LimitConfig
+from neon_ros.guard.timeline import TimelineConfig
+
+REAL_ARM_SECONDS = 2.0
+"""Shortest arming on a real robot [s] (invariant I8)."""
+
+
+def _value(default: float, low: float, high: float, unit: str, description: str) -> Any:
+    """Return a dataclass field that knows its range, unit and meaning."""
+    return field(default=default, metadata={"low": low, "high": high, "unit": unit, "description": description})
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """Settings of a guard; ranges are in the metadata of each field and checked when it is made.
+
+    :param simulated: whether the robot is a simulation; allows arming in less than two seconds.
+    :param limits: limits of motion, see :class:`neon_ros.guard.limits.LimitConfig`.
+    :param timeline: how chunks are joined, see :class:`neon_ros.guard.timeline.TimelineConfig`.
+    """
+
+    period: float = _value(0.002, 0.001, 0.02, "s", "time between commands")
+    arm_seconds: float = _value(2.0, 0.2, 10.0, "s", "rise of authority when arming; at least 2 s on a real robot")
+    release_seconds: float = _value(1.0, 0.2, 2.0, "s", "fall of the arm_sdk weight to zero")
+    damp_seconds: float = _value(0.2, 0.02, 0.2, "s", "fall of the stiffness to zero in lowcmd modes")
+    stale_after: float = _value(0.1, 0.0, 0.1, "s", "from the last step of the last chunk to HOLD")
+    hold_seconds: float = _value(2.0, 0.1, 2.0, "s", "HOLD before DAMPING")
+    silent_hold: float = _value(0.02, 0.005, 0.02, "s", "LowState silent or stuck before HOLD")
+    silent_damp: float = _value(0.05, 0.01, 0.05, "s", "LowState silent or stuck before DAMPING")
+    outliers: float = _value(3, 1, 3, "samples", "implausible LowStates in a row before DAMPING")
+    max_dq: float = _value(10.0, 1.0, 10.0, "rad/s", "measured joint speed that is implausible")
+    max_gyroscope: float = _value(6.0, 0.5, 6.0, "rad/s", "measured turn rate that is implausible")
+    max_jump: float = _value(0.3, 0.05, 0.3, "rad", "measured step between LowStates that is implausible")
+    max_tilt: float = _value(1.0, 0.1, 1.0, "rad", "lean of the pelvis before DAMPING")
+    max_temperature: float = _value(85.0, 40.0, 85.0, "deg C", "motor temperature before DAMPING")
+    derate_from: float = _value(0.8, 0.1, 0.8, "", "part of max_temperature from which torque is derated")
+    derate_to: float = _value(0.5, 0.1, 1.0, "", "part of the torque left at max_temperature")
+    torque_margin: float = _value(0.9, 0.1, 1.0, "", "part of the effort limit that commands may ask for")
+    following_error: float = _value(0.3, 0.05, 0.3, "rad", "distance of a joint from its command that is a fault")
+    following_seconds: float = _value(0.1, 0.02, 0.1, "s", "time a following error lasts before HOLD")
+    arm_max_dq: float = _value(1.0, 0.1, 2.0, "rad/s", "fastest joint with which arming is allowed")
+    base_acceleration: float = _value(1.0, 0.1, 2.0, "m/s^2", "largest change of vx and vy per second")
+    base_yaw_acceleration: float = _value(2.0, 0.1, 4.0, "rad/s^2", "largest change of the yaw rate per second")
+    simulated: bool = False
+    limits: LimitConfig = field(default_factory=LimitConfig)
+    timeline: TimelineConfig = field(default_factory=TimelineConfig)
+
+    def __post_init__(self) -> None:
+        for item in numbers():
+            value, low, high = getattr(self, item.name), item.metadata["low"], item.metadata["high"]
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
+                raise ConfigError(refuse(f"guard.{item.name}", value, f"{low:g} to {high:g} {item.metadata['unit']}"))
+        for name, kind in (("simulated", bool), ("limits", LimitConfig), ("timeline", TimelineConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigError(refuse(f"guard.{name}", getattr(self, name), kind.__name__))
+        if self.outliers != int(self.outliers):
+            raise ConfigError(refuse("guard.outliers", self.outliers, "a whole number of samples"))
+        if not self.simulated and self.arm_seconds < REAL_ARM_SECONDS:
+            raise ConfigError(
+                refuse("guard.arm_seconds", self.arm_seconds, f"at least {REAL_ARM_SECONDS:g} s unless simulated")
+            )
+        if self.silent_damp < self.silent_hold:
+            raise ConfigError(
+                refuse("guard.silent_damp", self.silent_damp, f"at least silent_hold, {self.silent_hold:g} s")
+            )
+
+
+def numbers() -> tuple[Field[Any], ...]:
+    """Return the fields of :class:`GuardConfig` that are numbers with a range, for declaring parameters."""
+    return tuple(item for item in fields(GuardConfig) if "low" in item.metadata)

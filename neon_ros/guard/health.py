@@ -1,0 +1,202 @@
+"""Judge the measurements: is the robot fresh, plausible, upright, cool, the variant we know, where it was told to be?"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neon_ros.contracts import RobotState
+from neon_ros.errors import refuse
+from neon_ros.guard.config import GuardConfig
+from neon_ros.guard.machine import Event
+from neon_ros.guard.stopping import Vector
+from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
+from neon_ros.robot.variants import Variant
+
+
+class Finding(NamedTuple):
+    """A fault that was found.
+
+    :param event: what it means for the state machine.
+    :param reason: in words.
+    :param limp: whether stiffness must go at once (the measurement is not to be trusted, or the robot falls).
+    """
+
+    event: Event
+    reason: str
+    limp: bool = False
+
+
+class Health:
+    """Follow the LowStates of one robot; ``state`` is the last plausible one.
+
+    :param config: bounds.
+    :param variant: what the robot said it is.
+    """
+
+    def __init__(self, config: GuardConfig, variant: Variant) -> None:
+        self.config = config
+        self.variant = variant
+        self.state: RobotState | None = None
+        self.outliers_in_a_row = 0
+        self.outliers = 0
+        self.tilt = 0.0
+        self.hottest = 0.0
+        self.outlier = ""
+        present = variant.present()
+        self._present = np.flatnonzero(present)
+        limits = variant.limits()
+        self._lower = limits.lower[present] - config.max_jump
+        self._upper = limits.upper[present] + config.max_jump
+        self._seen: tuple[int, int] = (-1, -1)
+        self._fresh_at = -math.inf
+        self._tick = -1
+        self._bent_since: float | None = None
+        self._bent = 0
+        self.bent = False
+        self._foreign = ""
+        self._everyone = len(self._present) == NUM_JOINTS
+
+    def silence(self, now: float) -> float:
+        """Return the time since a LowState with a new tick arrived [s]."""
+        return now - self._fresh_at
+
+    def observe(self, measured: RobotState | None, now: float) -> bool:
+        """Take in a LowState; return whether it is new and plausible.
+
+        An implausible one is counted and otherwise ignored, also as a sign of life when its tick stands still.
+        """
+        if measured is None:
+            return False
+        seen = (measured.steady_ns, measured.tick)
+        if seen == self._seen or measured.tick == self._tick:
+            return False  # the same again, or a robot whose counter is stuck
+        self._seen, self._tick = seen, measured.tick
+        self._fresh_at = min(measured.steady_ns * 1e-9, now)
+        if measured.mode_machine != self.variant.mode_machine:
+            self._foreign = f"mode_machine changed from {self.variant.mode_machine} to {measured.mode_machine}"
+            return False
+        if measured.mode_pr != 0:
+            self._foreign = f"mode_pr is {measured.mode_pr}; only 0 (pitch/roll) is allowed"
+            return False
+        self._foreign = ""
+        self.outlier = self._implausible(measured)
+        if self.outlier:
+            self.outliers += 1
+            self.outliers_in_a_row += 1
+            return False
+        self.outliers_in_a_row = 0
+        self.state = measured
+        x, y = measured.quaternion_wxyz[1], measured.quaternion_wxyz[2]
+        self.tilt = math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * float(x * x + y * y))))
+        self.hottest = float(measured.temperature.max())
+        return True
+
+    def _implausible(self, measured: RobotState) -> str:
+        """Return what is wrong with the numbers of a LowState; empty when nothing is."""
+        for name, value, size in (
+            ("q", measured.q, NUM_JOINTS),
+            ("dq", measured.dq, NUM_JOINTS),
+            ("temperature", measured.temperature, NUM_JOINTS),
+            ("quaternion", measured.quaternion_wxyz, 4),
+            ("gyroscope", measured.gyroscope, 3),
+        ):
+            if not isinstance(value, np.ndarray) or value.shape != (size,):
+                return f"{name} has shape {np.shape(value)}"
+            if not math.isfinite(float(value @ value)):
+                return f"{name} is not finite"
+        q, dq = self._of_present(measured)
+        if (np.abs(dq) > self.config.max_dq).any():
+            return f"a joint speed of {float(np.abs(dq).max()):.1f} rad/s"
+        turning = measured.gyroscope
+        if float(turning @ turning) > self.config.max_gyroscope**2:
+            return f"a turn rate of {math.sqrt(float(turning @ turning)):.1f} rad/s"
+        quaternion = measured.quaternion_wxyz
+        if abs(float(quaternion @ quaternion) - 1.0) > 0.1:
+            return f"a quaternion of length {math.sqrt(float(quaternion @ quaternion)):.2f}"
+        if ((q < self._lower) | (q > self._upper)).any():
+            return "a joint far outside its range"
+        if self.state is not None:
+            elapsed = max((measured.steady_ns - self.state.steady_ns) * 1e-9, 0.0)
+            allowed = self.config.max_jump + self.config.max_dq * min(elapsed, 0.1)
+            jump = float(np.abs(q - self._of_present(self.state)[0]).max())
+            if jump > allowed:
+                return f"a joint that jumped {jump:.2f} rad"
+        return ""
+
+    def _of_present(self, state: RobotState) -> tuple[Vector, Vector]:
+        """Return positions and velocities of the joints that this variant has."""
+        if self._everyone:
+            return state.q, state.dq
+        return state.q[self._present], state.dq[self._present]
+
+    def findings(self, now: float) -> Finding | None:
+        """Return the gravest fault at ``now``; None when the robot is well."""
+        config = self.config
+        if self._foreign:
+            return Finding(Event.LOST, self._foreign)
+        silence = self.silence(now)
+        if silence > config.silent_damp:
+            return Finding(Event.FAULT, f"LowState silent or stuck for {config.silent_damp * 1e3:.0f} ms", limp=True)
+        if self.outliers_in_a_row >= config.outliers:
+            return Finding(Event.FAULT, f"{self.outliers_in_a_row} implausible LowStates: {self.outlier}", limp=True)
+        if self.tilt > config.max_tilt:
+            return Finding(Event.FAULT, f"tilt {self.tilt:.2f} rad exceeds {config.max_tilt:g} rad", limp=True)
+        if self.hottest > config.max_temperature and self.state is not None:
+            name = JOINT_NAMES[int(self.state.temperature.argmax())]
+            return Finding(Event.FAULT, f"{name} at {self.hottest:.0f} deg C exceeds {config.max_temperature:g} deg C")
+        if silence > config.silent_hold:
+            return Finding(Event.PAUSE, f"LowState silent or stuck for {config.silent_hold * 1e3:.0f} ms")
+        if self.bent:
+            name = JOINT_NAMES[self._bent]
+            return Finding(Event.PAUSE, f"{name} is more than {config.following_error:g} rad from its command")
+        return None
+
+    def compare(self, q: Vector, held: NDArray[np.bool_], now: float) -> None:
+        """Note how far the ``held`` joints are from their command ``q`` (29,) [rad]."""
+        if self.state is None:
+            return
+        error = np.abs(q - self.state.q) * held
+        worst = int(error.argmax())
+        if error[worst] <= self.config.following_error:
+            self._bent_since, self.bent = None, False
+            return
+        if self._bent_since is None:
+            self._bent_since = now
+        self._bent = worst
+        self.bent = now - self._bent_since >= self.config.following_seconds
+
+    def derating(self) -> Vector | float:
+        """Return the part of the torque that the temperatures leave (29,), 1 while all are cool."""
+        config = self.config
+        start = config.derate_from * config.max_temperature
+        if self.state is None or self.hottest <= start:
+            return 1.0
+        excess = (self.state.temperature - start) / (config.max_temperature - start)
+        return 1.0 - (1.0 - config.derate_to) * np.clip(excess, 0.0, 1.0)
+
+    def objection(self, now: float) -> str:
+        """Return why the robot must not be armed now; empty when it may."""
+        config = self.config
+        if self.state is None or self.silence(now) > config.silent_hold:
+            return refuse_line("LowState", f"silent for {self.silence(now):.3f} s", f"at most {config.silent_hold:g} s")
+        finding = self.findings(now)
+        if finding is not None and not self.bent:
+            return refuse_line("the robot", finding.reason, "a healthy robot")
+        dq = np.abs(self.state.dq[self._present])
+        if float(dq.max()) > config.arm_max_dq:
+            name = JOINT_NAMES[int(self._present[int(dq.argmax())])]
+            return refuse_line(f"{name} speed", f"{float(dq.max()):.2f} rad/s", f"at most {config.arm_max_dq:g} rad/s")
+        return ""
+
+    def forget_following(self) -> None:
+        """Begin anew with the following error, when arming."""
+        self._bent_since, self.bent = None, False
+
+
+def refuse_line(name: str, got: str, allowed: str) -> str:
+    """Return the house sentence for something that forbids arming."""
+    return refuse(f"cannot arm: {name}", got, allowed)
