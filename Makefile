@@ -77,7 +77,7 @@ $(STAMP)/files: $(STAMP)/venv $(wildcard requirements/sim.txt requirements/compa
 
 $(STAMP)/base: $(STAMP)/files $(SETUP)
 	@echo "[3/4] neon_ros, ROS 2, MuJoCo, ONNX Runtime, viser"
-	@$(PIP) install $(QUIET) -c requirements/constraints.txt -e ".[sim,view,ros,robot]"
+	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt -e ".[sim,view,ros,robot]"
 	@touch $@
 
 $(STAMP)/messages: $(STAMP)/base $(MSG)
@@ -91,5 +91,5 @@ $(STAMP)/run: $(STAMP)/messages
 
 $(STAMP)/dev: $(STAMP)/run
 	@echo "[dev] pytest, ruff, mypy, colcon, $(TORCH)"
-	@$(PIP) install $(QUIET) -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,ros,robot,train,dev]"
+	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,ros,robot,train,dev]"
 	@touch $@
