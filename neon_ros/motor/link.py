@@ -20,7 +20,7 @@ from cyclonedds.pub import DataWriter
 from cyclonedds.qos import Policy, Qos
 from cyclonedds.sub import DataReader
 from cyclonedds.topic import Topic
-from unitree_sdk2py.idl.unitree_hg.msg.dds_ import LowCmd_, LowState_
+from unitree_sdk2py.idl.unitree_hg.msg.dds_ import IMUState_, LowCmd_, LowState_
 
 from neon_ros.errors import ConfigError, RobotError, refuse
 
@@ -192,6 +192,10 @@ class Link:
     def low_state_reader(self, topic: str = "rt/lowstate") -> PayloadReader:
         """Return a reader of LowState."""
         return PayloadReader(self._topic(topic, LowState_), self._participant)
+
+    def imu_writer(self, topic: str = "rt/secondary_imu") -> PayloadWriter:
+        """Return a writer of IMUState."""
+        return PayloadWriter(self._topic(topic, IMUState_), self._participant, self._mark)
 
     def watch_writers(self, topic: str) -> WriterWatch:
         """Return a watch on the writers of a topic."""
