@@ -1,0 +1,53 @@
+"""What can be asked to go wrong with the simulated robot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neon_ros.errors import ConfigError, refuse
+from neon_ros.robot.joints import JOINT_INDEX
+
+LOW_STATE_FAULTS: tuple[str, ...] = ("ok", "lost", "frozen", "corrupt")
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Everything that is wrong at present; the default is a healthy robot.
+
+    :param lowstate: ``lost``: none is sent; ``frozen``: the same frame, tick included, again and again; ``corrupt``: a bit is flipped
+        after the CRC was computed.
+    :param loss: share of LowState frames that are dropped at random, 0 to 1.
+    :param hot_joint: name of the joint whose motor is hot; empty for none.
+    :param temperature: of that motor's winding [deg C].
+    :param blocked_joint: name of the joint that is jammed; empty for none.
+    :param tilt: roll of the whole robot [rad].
+    :param mode_machine: what the robot says it is, and demands of commands; 0 for what it is.
+    :param powered: ``False`` switches it off: no topics, no services, no torque.
+    """
+
+    lowstate: str = "ok"
+    loss: float = 0.0
+    hot_joint: str = ""
+    temperature: float = 120.0
+    blocked_joint: str = ""
+    tilt: float = 0.0
+    mode_machine: int = 0
+    powered: bool = True
+
+    def __post_init__(self) -> None:
+        if self.lowstate not in LOW_STATE_FAULTS:
+            raise ConfigError(refuse("fault lowstate", self.lowstate, ", ".join(LOW_STATE_FAULTS)))
+        for name in ("hot_joint", "blocked_joint"):
+            joint = getattr(self, name)
+            if joint and joint not in JOINT_INDEX:
+                raise ConfigError(refuse(f"fault {name}", joint, f"empty or one of {', '.join(JOINT_INDEX)}"))
+        for name, low, high in (("loss", 0.0, 1.0), ("temperature", -40.0, 300.0), ("tilt", -np.pi, np.pi)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise ConfigError(refuse(f"fault {name}", value, f"{low:g} to {high:g}"))
+        if isinstance(self.mode_machine, bool) or self.mode_machine not in range(256):
+            raise ConfigError(refuse("fault mode_machine", self.mode_machine, "0 to 255"))
+        if not isinstance(self.powered, bool):
+            raise ConfigError(refuse("fault powered", self.powered, "true or false"))
