@@ -97,6 +97,10 @@ class HoldHead:
         return HeadOutput(np.tile(here, (horizon, 1)), np.zeros((horizon, 3), dtype=np.float32))
 
 
+_MEASURED = ("grid", "pick", "scale")
+"""Matrices that are facts about the robot and the data, not skill."""
+
+
 def redraw(weights: Weights, seed: int) -> Weights:
     """Return weights as an untrained network has them: matrices drawn anew, biases 0, the rest kept.
 
@@ -108,9 +112,10 @@ def redraw(weights: Weights, seed: int) -> Weights:
     generator = np.random.default_rng(seed)
     drawn: Weights = {}
     for name, value in sorted(weights.items()):
-        if name.endswith(".bias"):
+        last = name.rpartition(".")[2]
+        if last == "bias":
             drawn[name] = np.zeros_like(value)
-        elif name.endswith((".weight", ".tokens")):
+        elif ".absent" in name or (value.ndim >= 2 and last not in _MEASURED):
             spread = 1.0 / np.sqrt(value.shape[-1])
             drawn[name] = generator.normal(0.0, spread, value.shape).astype(np.float32)
         else:

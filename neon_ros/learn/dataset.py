@@ -1,4 +1,4 @@
-"""The demonstrations in memory: shards are checked frame by frame, sentences are encoded once, batches are drawn from a seed.
+"""The demonstrations in memory: shards are checked frame by frame, sentences encoded once, batches drawn from a seed.
 
 A shard is an ``.npz`` of arrays over N frames, see :data:`SHARD`.  Each frame carries the expert's chunk for all six
 instructions of its scene (two hands, three things), so one picture teaches six sentences.
@@ -158,7 +158,7 @@ class Batch:
     """B captures with R sentences each, as numpy.
 
     :param inputs: inputs of all parts by name; those of the words have B R rows.
-    :param rows: what the losses need, B R rows each: ``chunks``, ``q``, ``place``, ``target``, ``seen``, ``uv``, ``same``.
+    :param rows: what losses need, B R rows each: ``chunks``, ``q``, ``place``, ``target``, ``seen``, ``uv``, ``same``.
     """
 
     inputs: dict[str, NDArray[Any]]

@@ -68,8 +68,8 @@ def base_loss(said: Prediction) -> Tensor:
 def match_loss(grounded: Grounded, truth: Truth, shares: Tensor, background: Tensor) -> Tensor:
     """Return how wrongly each *what* slot says of each thing, and of the empty table, whether it matches the words.
 
-    The first slot is asked for the colour alone, the second for the shape alone.  That is what lets a pair of words that
-    was never heard together find its thing.
+    The first slot is asked for the colour alone, the second for the shape alone.  That is what lets a pair of words
+    that was never heard together find its thing.
 
     :param shares: tokens of each thing (B, K, T), see :func:`corners`.
     :param background: tokens that show no thing (B, T).

@@ -25,6 +25,7 @@ class Preset:
     :param task: what is learned.
     :param mode: control mode.
     :param backbone: model id of the frozen features.
+    :param grid: rows and columns of the backbone's picture tokens.
     :param steps: optimiser steps.
     :param frames: captures per step.
     :param sentences: instructions per capture and step; the labels of all are in the data.
@@ -55,6 +56,7 @@ class Preset:
     task: str
     mode: str
     backbone: str
+    grid: tuple[int, int]
     steps: int
     frames: int
     sentences: int
@@ -102,6 +104,8 @@ class Preset:
             "place_weight",
         ):
             self._within(name, 0.0, 10.0)
+        if len(self.grid) != 2 or min(self.grid) < 1:
+            raise ConfigError(refuse("preset.grid", self.grid, "rows and columns, each 1 or more"))
         if len(self.betas) != 2 or not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise ConfigError(refuse("preset.betas", self.betas, "two numbers from 0 to below 1"))
 
@@ -166,5 +170,5 @@ def _typed(kind: str, value: object, where: str) -> Any:
     if kind == "str" and isinstance(value, str):
         return value
     if kind.startswith("tuple") and isinstance(value, list):
-        return tuple(_typed("float", item, where) for item in value)
+        return tuple(_typed("int" if "int" in kind else "float", item, where) for item in value)
     raise ConfigError(refuse(where, f"{value!r} ({type(value).__name__})", kind))
