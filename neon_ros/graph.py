@@ -137,9 +137,10 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), _SIM),
     "view": (("view",), ("robot", "port", "session", "ros_domain", "params_file", "image_topic", "points_topic")),
+    "operator": (("",), ("robot", "ros_domain", "session")),
     "backbone": (("backbone",), ("robot", "backbone", "instruction", "ros_domain", "params_file", "image_topic")),
 }
-"""Launch file to the processes it runs (none named: all that the arguments ask for) and the arguments it takes."""
+"""Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""
 
 
 def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, str]:
@@ -169,7 +170,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
             values[name] = default()
             if ARGUMENTS[name].numbers:
                 _check_argument(ARGUMENTS[name], values[name])
-    _check_together(values)
+    _check_together(values, ENTRIES[entry][1])
     return values
 
 
@@ -189,14 +190,14 @@ def _check_argument(argument: Argument, value: str) -> None:
         raise ConfigError(refuse("session", repr(value), "1 to 32 letters, digits, _ or -"))
 
 
-def _check_together(values: Mapping[str, str]) -> None:
+def _check_together(values: Mapping[str, str], known: Iterable[str]) -> None:
     if values["autostart"] == "true" and values["robot"] != "sim":
         raise ConfigError(refuse("autostart", "true with robot:=real", "only with robot:=sim"))
     if values["ros_domain"] == values["robot_domain"]:
         allowed = f"any but the robot's own domain {values['robot_domain']}: ROS must never meet the SDK's DDS"
         raise ConfigError(refuse("ros_domain", values["ros_domain"], allowed))
     interfaces = [name for _, name in socket.if_nameindex()]
-    if values["network_interface"] not in interfaces:
+    if "network_interface" in known and values["network_interface"] not in interfaces:
         raise ConfigError(refuse("network_interface", repr(values["network_interface"]), ", ".join(interfaces)))
     if values["params_file"]:
         check_params_file(values["params_file"])

@@ -1,0 +1,68 @@
+"""Speak to a running system over ROS for a moment: call a service, say a sentence, listen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from neon_ros.errors import RobotError, refuse
+from neon_ros.graph import build
+
+
+def settle(given: Mapping[str, str]) -> dict[str, str]:
+    """Check the arguments of an operator's verb and set the ROS environment; return all arguments."""
+    graph = build(given, "operator")
+    os.environ.update(graph.environment)
+    return dict(graph.arguments)
+
+
+@contextmanager
+def node(name: str) -> Iterator[Any]:
+    """Yield a node with an executor of its own, and clean up."""
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    made = rclpy.create_node(f"neon_{name}_{os.getpid()}")
+    try:
+        yield made
+    finally:
+        made.destroy_node()
+        rclpy.try_shutdown()
+
+
+def spin_until(made: Any, done: Callable[[], bool], timeout: float) -> bool:
+    """Spin until ``done`` or the timeout [s]; return whether it is done."""
+    import rclpy
+
+    deadline = time.monotonic() + timeout
+    while not done():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        rclpy.spin_once(made, timeout_sec=min(left, 0.05))
+    return True
+
+
+def trigger(service: str, timeout: float = 3.0) -> tuple[bool, str]:
+    """Call a Trigger service; return whether it was accepted, and what was said.
+
+    :param timeout: to find it, and again to be answered [s].
+    :raises RobotError: when nobody serves it or nobody answers.
+    """
+    from std_srvs.srv import Trigger
+
+    with node(service) as made:
+        client = made.create_client(Trigger, service)
+        if not spin_until(made, client.service_is_ready, timeout):
+            domain = os.environ.get("ROS_DOMAIN_ID", "0")
+            allowed = "a running g1_command on this domain (neon up)"
+            raise RobotError(refuse(f"service {service}", f"nobody on ROS domain {domain}", allowed))
+        future = client.call_async(Trigger.Request())
+        if not spin_until(made, future.done, timeout):
+            raise RobotError(refuse(f"service {service}", f"no answer in {timeout:g} s", "an answer"))
+        answer = future.result()
+        return bool(answer.success), str(answer.message)

@@ -1,0 +1,148 @@
+"""Run the processes of a graph: start in order, watch, end in reverse order.
+
+What ``ros2 launch`` does where ROS 2 is installed; here without it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import IO
+
+from neon_ros.graph import Graph, Process
+
+GRACE = {signal.SIGINT: 5.0, signal.SIGTERM: 2.0}
+"""How long a process may take after each signal before the next, stronger one [s]; SIGKILL comes last."""
+LAST_WORDS = 4
+_PR_SET_PDEATHSIG = 1  # prctl(2): no process outlives a supervisor that was killed
+
+
+class Child:
+    """One running process; its output is passed on line by line with its name before it."""
+
+    def __init__(self, process: Process, environment: Mapping[str, str], write: Callable[[str], None]) -> None:
+        self.process = process
+        self.started = time.monotonic()
+        self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        self.reported = False
+        self._write = write
+        libc = ctypes.CDLL(None)
+        self.popen = subprocess.Popen(
+            process.command(),
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the children in order
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
+        )
+        self._reader = threading.Thread(target=self._read, args=(self.popen.stdout,), daemon=True)
+        self._reader.start()
+
+    def _read(self, stream: IO[bytes]) -> None:
+        for raw in stream:
+            line = raw.decode(errors="replace").rstrip()
+            if line:
+                self.last_words.append(line)
+                self._write(f"[{self.process.name}] {line}")
+
+    def end(self) -> int:
+        """Ask the process to end, ever more firmly; return its exit code."""
+        for number, grace in GRACE.items():
+            if self.popen.poll() is None:
+                self.popen.send_signal(number)
+                try:
+                    self.popen.wait(grace)
+                except subprocess.TimeoutExpired:
+                    self._write(f"[neon] {self.process.name} ignored {number.name} for {grace:g} s")
+        if self.popen.poll() is None:
+            self.popen.kill()
+        code = self.popen.wait()
+        self._reader.join(timeout=1.0)
+        return code
+
+    def why(self) -> str:
+        """Return how the process ended, in words."""
+        code = self.popen.returncode
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        words = f": {' | '.join(self.last_words)}" if code and self.last_words else ""
+        return f"{self.process.name} {how} after {time.monotonic() - self.started:.1f} s{words}"
+
+
+class Supervisor:
+    """Run a graph until a signal comes, time is up or a vital process ends.
+
+    :param write: takes one line of output at a time.
+    """
+
+    def __init__(self, graph: Graph, write: Callable[[str], None] | None = None) -> None:
+        self.graph = graph
+        self.failed: list[str] = []
+        self._lock = threading.Lock()
+        self._out = write or (lambda line: print(line, flush=True))
+        self._children: list[Child] = []
+        self._signalled = threading.Event()
+
+    def write(self, line: str) -> None:
+        """Write one line, whole."""
+        with self._lock:
+            self._out(line)
+
+    def run(self, seconds: float | None = None, finished: Callable[[], bool] | None = None) -> bool:
+        """Start everything, wait, end everything.
+
+        :param seconds: time limit [s]; ``None`` for none.
+        :param finished: asked ten times a second whether to end.
+        :returns: whether no vital process ended by itself.
+        """
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        deadline = float("inf") if seconds is None else time.monotonic() + seconds
+        try:
+            for process in self.graph.processes:
+                if self._signalled.is_set():
+                    break
+                self._children.append(Child(process, self.graph.environment, self.write))
+            while not self._signalled.wait(0.1):
+                if self._vital_ended() or time.monotonic() > deadline or (finished is not None and finished()):
+                    break
+        finally:
+            self.end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return not self.failed
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signalled.set()
+
+    def _vital_ended(self) -> bool:
+        for child in self._children:
+            if child.reported or child.popen.poll() is None:
+                continue
+            child.reported = True
+            if child.process.vital:
+                self.failed.append(child.why())
+                self.write(f"[neon] {child.why()}; without it nothing works: ending everything")
+            else:
+                self.write(f"[neon] {child.why()}; the rest goes on")
+        return bool(self.failed)
+
+    def end(self) -> None:
+        """End all processes in reverse order of their start."""
+        while self._children:
+            child = self._children.pop()
+            alive = child.popen.poll() is None
+            code = child.end()
+            if alive and code not in (0, -signal.SIGINT, -signal.SIGTERM):
+                self.write(f"[neon] {child.why()}")
+
+
+def quiet_ros(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with short ROS log lines: the supervisor writes who says it."""
+    return {"RCUTILS_CONSOLE_OUTPUT_FORMAT": "{severity}: {message}", **environment}
