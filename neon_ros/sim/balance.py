@@ -1,9 +1,9 @@
 """The robot's built-in balance controller, played by a walking policy that ships in a package.
 
-The policy (``holosoma-inference``, ``fastsac_g1_29dof.onnx``) maps 100 numbers to 29 offsets at 50 Hz; it steps in place only while a
-velocity is asked for and stands otherwise.  Terms of the observation, in this order: last action (29), angular velocity x 0.25 (3),
-yaw rate asked (1), velocity asked (2), cosine of the gait phase (2), q - default (29), dq x 0.05 (29), projected gravity (3), sine of
-the gait phase (2); the target is default + 0.25 x action.
+The policy (``holosoma-inference``, ``fastsac_g1_29dof.onnx``) maps 100 numbers to 29 offsets at 50 Hz; it steps in
+place only while a velocity is asked for and stands otherwise.  Terms of the observation, in this order: last action
+(29), angular velocity x 0.25 (3), yaw rate asked (1), velocity asked (2), cosine of the gait phase (2), q - default
+(29), dq x 0.05 (29), projected gravity (3), sine of the gait phase (2); the target is default + 0.25 x action.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def seen_by_policy(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the joints as the policy is told of them while others move waist and arms.
 
-    Told the truth it fights a pitched waist and falls.  Measured over 30 s with a waist pitch of 0.2 rad, arms swinging 0.4 rad and
-    pushes of 0.15 m/s: standing and walking hold when the arms are reported at rest and the waist at half its angle.
+    Told the truth it fights a pitched waist and falls.  Measured over 30 s with a waist pitch of 0.2 rad, arms swinging
+    0.4 rad and pushes of 0.15 m/s: standing and walking hold when the arms are reported at rest and the waist at half
+    its angle.
 
     :param q: joint positions (29,) [rad].
     :param dq: joint velocities (29,) [rad/s].

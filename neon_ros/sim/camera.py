@@ -1,7 +1,7 @@
 """The head camera: what the colour sensor of the RealSense D435 on the torso sees, rendered offscreen by software.
 
-Shadows, reflections, sky and multisampling are off: with a software renderer they cost more than all the rest.  Each object owns
-an OpenGL context, so that every process (and every thread that makes its own) can render.
+Shadows, reflections, sky and multisampling are off: with a software renderer they cost more than all the rest.  Each
+object owns an OpenGL context, so that every process (and every thread that makes its own) can render.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def intrinsics(width: int, height: int, vfov: float) -> NDArray[np.float64]:
     :param vfov: vertical field of view [deg].
     """
     f = 0.5 * height / np.tan(np.deg2rad(vfov) / 2)
-    return np.array(
-        [[f, 0.0, (width - 1) / 2], [0.0, f, (height - 1) / 2], [0.0, 0.0, 1.0]]
-    )
+    return np.array([[f, 0.0, (width - 1) / 2], [0.0, f, (height - 1) / 2], [0.0, 0.0, 1.0]])
 
 
 class HeadCamera:
@@ -92,18 +90,12 @@ class HeadCamera:
             )
         limit = (int(model.vis.global_.offwidth), int(model.vis.global_.offheight))
         if not (0 < width <= limit[0] and 0 < height <= limit[1]):
-            raise ConfigError(
-                refuse(
-                    "camera size", f"{width}x{height}", f"1x1 to {limit[0]}x{limit[1]}"
-                )
-            )
+            raise ConfigError(refuse("camera size", f"{width}x{height}", f"1x1 to {limit[0]}x{limit[1]}"))
         self.width, self.height = width, height
         self.model = model
         self._gl = _gl_context(width, height)
         self._gl.make_current()
-        self._context = mujoco.MjrContext(
-            model, mujoco.mjtFontScale.mjFONTSCALE_100.value
-        )
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
         for flag in (
@@ -170,9 +162,7 @@ class CameraNoise:
 
     def __post_init__(self) -> None:
         values = np.array([self.exposure, *self.white_balance, self.gamma])
-        if values.shape != (5,) or not (
-            np.isfinite(values).all() and (values > 0).all()
-        ):
+        if values.shape != (5,) or not (np.isfinite(values).all() and (values > 0).all()):
             raise ContractError(
                 refuse(
                     "camera exposure, white balance, gamma",
@@ -181,9 +171,7 @@ class CameraNoise:
                 )
             )
         if not (np.isfinite(self.grain) and 0 <= self.grain <= 64):
-            raise ContractError(
-                refuse("camera grain", self.grain, "0 to 64 grey levels")
-            )
+            raise ContractError(refuse("camera grain", self.grain, "0 to 64 grey levels"))
 
     @staticmethod
     def sample(rng: np.random.Generator, strength: float = 1.0) -> CameraNoise:
@@ -193,42 +181,27 @@ class CameraNoise:
         """
         return CameraNoise(
             exposure=float(np.exp(rng.normal(0.0, 0.15 * strength))),
-            white_balance=tuple(
-                float(w) for w in np.exp(rng.normal(0.0, 0.04 * strength, 3))
-            ),  # type: ignore[arg-type]
+            white_balance=tuple(float(w) for w in np.exp(rng.normal(0.0, 0.04 * strength, 3))),  # type: ignore[arg-type]
             gamma=float(np.exp(rng.normal(0.0, 0.08 * strength))),
             grain=float(strength * rng.uniform(1.0, 5.0)),
         )
 
-    def apply(
-        self, image: NDArray[np.uint8], rng: np.random.Generator
-    ) -> NDArray[np.uint8]:
+    def apply(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Return ``image`` (H, W, 3) as this camera would have delivered it."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ContractError(
-                refuse("image", f"{image.dtype} {image.shape}", "uint8 (H, W, 3)")
-            )
+            raise ContractError(refuse("image", f"{image.dtype} {image.shape}", "uint8 (H, W, 3)"))
         levels = np.arange(256)[:, None] / 255.0  # (256, 1)
-        table = (
-            255.0
-            * (levels * self.exposure * np.array(self.white_balance)) ** self.gamma
-        )  # (256, 3)
+        table = 255.0 * (levels * self.exposure * np.array(self.white_balance)) ** self.gamma  # (256, 3)
         table = np.clip(np.rint(table), 0, 255).astype(np.int16)
-        out = np.stack(
-            [table[:, c][image[:, :, c]] for c in range(3)], axis=2
-        )  # (H, W, 3)
+        out = np.stack([table[:, c][image[:, :, c]] for c in range(3)], axis=2)  # (H, W, 3)
         if self.grain > 0:
             out = out + _grain(image.shape[0], image.shape[1], self.grain, rng)
         return np.clip(out, 0, 255).astype(np.uint8)
 
 
-def _grain(
-    height: int, width: int, sigma: float, rng: np.random.Generator
-) -> NDArray[np.int16]:
+def _grain(height: int, width: int, sigma: float, rng: np.random.Generator) -> NDArray[np.int16]:
     # One block of noise, cut at a random place and tiled: a tenth of the cost of drawing every pixel.
-    tile = np.rint(
-        rng.standard_normal((_TILE // 4, _TILE // 4, 3), dtype=np.float32) * sigma
-    ).astype(np.int16)
+    tile = np.rint(rng.standard_normal((_TILE // 4, _TILE // 4, 3), dtype=np.float32) * sigma).astype(np.int16)
     repeats = (-(-height // tile.shape[0]) + 1, -(-width // tile.shape[1]) + 1, 1)
     top, left = (int(v) for v in rng.integers(0, tile.shape[0], 2))
     return np.tile(tile, repeats)[top : top + height, left : left + width]

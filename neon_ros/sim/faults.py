@@ -16,8 +16,8 @@ LOW_STATE_FAULTS: tuple[str, ...] = ("ok", "lost", "frozen", "corrupt")
 class Faults:
     """Everything that is wrong at present; the default is a healthy robot.
 
-    :param lowstate: ``lost``: none is sent; ``frozen``: the same frame, tick included, again and again; ``corrupt``: a bit is flipped
-        after the CRC was computed.
+    :param lowstate: ``lost``: none is sent; ``frozen``: the same frame, tick included, again and again; ``corrupt``: a
+        bit is flipped after the CRC was computed.
     :param loss: share of LowState frames that are dropped at random, 0 to 1.
     :param hot_joint: name of the joint whose motor is hot; empty for none.
     :param temperature: of that motor's winding [deg C].

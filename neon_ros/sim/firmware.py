@@ -1,9 +1,10 @@
 """What the G1 does with commands: who owns the motors, which frames it takes, and its two services.
 
-The robot starts standing under its own controller (motion service ``ai``).  While that owns the motors, ``rt/arm_sdk`` blends into
-waist and arms by the weight in slot 29 and the service ``sport`` steers the walk; ``rt/lowcmd`` is ignored.  Once the service
-``motion_switcher`` has released them, only ``rt/lowcmd`` counts.  A frame with a wrong CRC or another robot's ``mode_machine`` is dropped
-without a word, as on the robot; here it is counted.  Motors keep their last command for ever.
+The robot starts standing under its own controller (motion service ``ai``).  While that owns the motors, ``rt/arm_sdk``
+blends into waist and arms by the weight in slot 29 and the service ``sport`` steers the walk; ``rt/lowcmd`` is ignored.
+Once the service ``motion_switcher`` has released them, only ``rt/lowcmd`` counts.  A frame with a wrong CRC or another
+robot's ``mode_machine`` is dropped without a word, as on the robot; here it is counted.  Motors keep their last command
+for ever.
 
 Knows no DDS: frames come in as bytes, calls as JSON objects.
 """
@@ -30,6 +31,8 @@ FSM_WALK: tuple[int, ...] = (200, 500, 501, 801)
 OK, BAD_PARAMETER = 0, 3204
 LOCO_NOT_AVAILABLE, LOCO_BAD_FSM = 7301, 7302
 _DAMPING = 8.0  # [N m s/rad]
+_ALL_ON = np.ones(NUM_JOINTS, dtype=np.uint8)
+_UPPER = (np.arange(NUM_JOINTS) >= ARM_SDK_FIRST).astype(np.float64)
 
 # Standing gains, unitree_rl_lab FixStand.
 _STAND_KP = np.array([100, 100, 100, 150, 40, 40] * 2 + [200] * 3 + [40] * 14, dtype=np.float64)
@@ -52,7 +55,8 @@ class Firmware:
     """The robot's computer.
 
     :param machine: the ``mode_machine`` it reports and demands.
-    :param posture: joint positions its own controller holds with waist and arms, and with the legs when not walking (29,) [rad].
+    :param posture: joint positions its own controller holds with waist and arms, and with the legs when not walking
+        (29,) [rad].
     :param policy: balances the legs; ``None`` holds them at ``posture`` (a pelvis that is held needs no balance).
     """
 
@@ -73,7 +77,7 @@ class Firmware:
         self._next_policy = 0.0
         self._legs = posture.copy()
         self._arm: Drive | None = None
-        self._mode = np.ones(NUM_JOINTS, dtype=np.uint8)
+        self._mode = _ALL_ON
         self._time = 0.0
         self._own = Drive.towards(self.posture, _STAND_KP, _STAND_KD)
         self._drive = self._own
@@ -130,7 +134,7 @@ class Firmware:
             self.velocity = np.zeros(3)
         if self.owner:
             self._drive = self._own_drive(time, q, dq, quaternion_wxyz, gyroscope)
-            self._mode = np.ones(NUM_JOINTS, dtype=np.uint8)
+            self._mode = _ALL_ON
         on = self._mode.astype(np.float64)
         return Drive(*(on * part for part in self._drive))
 
@@ -152,12 +156,10 @@ class Firmware:
                 told = seen_by_policy(q, dq, self._policy.default)
                 self._legs[:12] = self._policy.step(*told, quaternion_wxyz, gyroscope, self.velocity)[:12]
                 self._next_policy = time + POLICY_PERIOD - 1e-6
-            legs = np.arange(NUM_JOINTS) < ARM_SDK_FIRST
             walking = Drive.towards(self._legs, self._policy.kp, self._policy.kd)
-            drive = drive.blend(walking, legs.astype(np.float64))
+            drive = walking.blend(drive, _UPPER)
         if self._arm is not None and self.weight > 0:
-            share = np.where(np.arange(NUM_JOINTS) >= ARM_SDK_FIRST, self.weight, 0.0)
-            drive = drive.blend(self._arm, share)
+            drive = drive.blend(self._arm, self.weight * _UPPER)
         return drive
 
     def _checked(self, payload: bytes) -> tuple[Drive, LowCmd] | None:

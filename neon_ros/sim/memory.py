@@ -1,4 +1,4 @@
-"""The shared memory of the simulated robot: what the wire does not show (the whole scene) and requests to the simulator.
+"""The shared memory of the simulator: what the wire does not show (the whole scene) and requests to it.
 
 .. code-block:: text
 
@@ -9,8 +9,8 @@
                 report   (TEXT)     written by the simulator: SimReport as JSON
                 request  (TEXT)     written by a client that holds the role sim_control: faults, reset
 
-Blocks are sequence-locked, see :mod:`neon_ros.motor.seqlock`.  A process that renders builds its own model from the scene and copies
-the state into it; the state's ``generation`` says to which scene it belongs.
+Blocks are sequence-locked, see :mod:`neon_ros.motor.seqlock`.  A process that renders builds its own model from the
+scene and copies the state into it; the state's ``generation`` says to which scene it belongs.
 """
 
 from __future__ import annotations

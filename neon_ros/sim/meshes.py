@@ -1,7 +1,7 @@
 """Thin out triangle meshes so that a software renderer can draw the robot thirty times a second.
 
-Vertex clustering (Rossignac and Borrel, "Multi-resolution 3D approximations for rendering complex scenes", 1993): vertices that
-share a cell of a grid become one, triangles that lose a corner disappear.
+Vertex clustering (Rossignac and Borrel, "Multi-resolution 3D approximations for rendering complex scenes", 1993):
+vertices that share a cell of a grid become one, triangles that lose a corner disappear.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from neon_ros.errors import ContractError, refuse
 
 _STL_HEADER = 80
-_STL_TRIANGLE = np.dtype(
-    [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")]
-)
+_STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 def read_stl(path: Path) -> NDArray[np.float32]:
@@ -26,11 +24,7 @@ def read_stl(path: Path) -> NDArray[np.float32]:
     :raises ContractError: when the file is shorter than its header says.
     """
     raw = path.read_bytes()
-    count = (
-        int(np.frombuffer(raw, "<u4", 1, _STL_HEADER)[0])
-        if len(raw) >= _STL_HEADER + 4
-        else -1
-    )
+    count = int(np.frombuffer(raw, "<u4", 1, _STL_HEADER)[0]) if len(raw) >= _STL_HEADER + 4 else -1
     wanted = _STL_HEADER + 4 + max(count, 0) * _STL_TRIANGLE.itemsize
     if count < 1 or len(raw) < wanted:
         raise ContractError(
@@ -40,14 +34,10 @@ def read_stl(path: Path) -> NDArray[np.float32]:
                 f"{wanted} bytes for {count} triangles",
             )
         )
-    return np.frombuffer(raw, _STL_TRIANGLE, count, _STL_HEADER + 4)["corners"].astype(
-        np.float32
-    )
+    return np.frombuffer(raw, _STL_TRIANGLE, count, _STL_HEADER + 4)["corners"].astype(np.float32)
 
 
-def cluster(
-    triangles: NDArray[np.float32], cell: float
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def cluster(triangles: NDArray[np.float32], cell: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Merge the vertices that share a grid cell.
 
     :param triangles: corners (T, 3, 3) [m].
@@ -59,19 +49,11 @@ def cluster(
         raise ContractError(refuse("mesh cell", cell, "a size above 0 m"))
     points = triangles.reshape(-1, 3)
     keys = np.floor(points / cell).astype(np.int64)
-    _, inverse, counts = np.unique(
-        keys, axis=0, return_inverse=True, return_counts=True
-    )
+    _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(-1)
-    vertices = np.stack(
-        [np.bincount(inverse, points[:, k]) / counts for k in range(3)], axis=1
-    )  # (V, 3) cell means
+    vertices = np.stack([np.bincount(inverse, points[:, k]) / counts for k in range(3)], axis=1)  # (V, 3) cell means
     faces = inverse.reshape(-1, 3)
-    whole = (
-        (faces[:, 0] != faces[:, 1])
-        & (faces[:, 1] != faces[:, 2])
-        & (faces[:, 2] != faces[:, 0])
-    )
+    whole = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
     faces = faces[whole]
     _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
     return vertices.astype(np.float32), faces[np.sort(first)].astype(np.int32)

@@ -1,8 +1,8 @@
 """Build the G1 as a MuJoCo model: torque motors in the wire's order, limits by variant, head camera, LiDAR and IMUs.
 
-Geometry and masses come from the MuJoCo Menagerie's ``unitree_g1/g1.xml`` (BSD-3-Clause) inside an installed package and are never
-copied into this repository; limits come from :mod:`neon_ros.robot.variants`.  The result is an ``MjSpec``, so that a scene may be
-added before it is compiled.
+Geometry and masses come from the MuJoCo Menagerie's ``unitree_g1/g1.xml`` (BSD-3-Clause) inside an installed package
+and are never copied into this repository; limits come from :mod:`neon_ros.robot.variants`.  The result is an
+``MjSpec``, so that a scene may be added before it is compiled.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def stand_pose() -> NDArray[np.float64]:
 
 
 def ready_pose() -> NDArray[np.float64]:
-    """Return the pose before work at a table: hands over its edge, waist pitched so that the camera sees it (29,) [rad]."""
+    """Return the pose before work at a table: hands over its edge, waist pitched so that the camera sees it (29,)."""
     q = stand_pose()
     q[JOINT_INDEX["waist_pitch_joint"]] = _READY_WAIST_PITCH
     q[15:22] = _READY_ARM
@@ -116,7 +116,7 @@ def ready_pose() -> NDArray[np.float64]:
 
 
 def rpy_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
-    """Return the rotation of URDF's fixed-axis roll, pitch, yaw [rad] as a matrix (3, 3): Rz(yaw) Ry(pitch) Rx(roll)."""
+    """Return the rotation Rz(yaw) Ry(pitch) Rx(roll) of URDF's fixed-axis angles [rad] as a matrix (3, 3)."""
     cr, sr, cp, sp, cy, sy = (
         np.cos(roll),
         np.sin(roll),
@@ -137,9 +137,7 @@ def rpy_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
 def matrix_quaternion_wxyz(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the unit quaternion w x y z of a rotation matrix (3, 3)."""
     quaternion = np.zeros(4)
-    mujoco.mju_mat2Quat(
-        quaternion, np.ascontiguousarray(rotation, dtype=np.float64).reshape(9)
-    )
+    mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation, dtype=np.float64).reshape(9))
     return quaternion
 
 
@@ -164,9 +162,7 @@ def build_spec(base: str = "stand", machine: Variant | int = 5) -> mujoco.MjSpec
     spec = mujoco.MjSpec.from_file(str(model_path()))
     names = tuple(str(actuator.target) for actuator in spec.actuators)
     if names != JOINT_NAMES:
-        raise ContractError(
-            refuse("motors of the MuJoCo model", names, f"in this order: {JOINT_NAMES}")
-        )
+        raise ContractError(refuse("motors of the MuJoCo model", names, f"in this order: {JOINT_NAMES}"))
     for key in list(spec.keys):
         spec.delete(key)
     _thin_meshes(spec, model_path().parent / "assets")
@@ -184,29 +180,21 @@ def build_spec(base: str = "stand", machine: Variant | int = 5) -> mujoco.MjSpec
 def addresses(model: mujoco.MjModel) -> Addresses:
     """Return where each motor of ``model`` lives, by name."""
     present = [
-        i
-        for i, name in enumerate(JOINT_NAMES)
-        if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0
+        i for i, name in enumerate(JOINT_NAMES) if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0
     ]
     joints = [model.joint(JOINT_NAMES[i]) for i in present]
     return Addresses(
         motor=np.array(present, dtype=np.intp),
         qpos=np.array([int(joint.qposadr[0]) for joint in joints], dtype=np.intp),
         dof=np.array([int(joint.dofadr[0]) for joint in joints], dtype=np.intp),
-        actuator=np.array(
-            [int(model.actuator(JOINT_NAMES[i]).id) for i in present], dtype=np.intp
-        ),
+        actuator=np.array([int(model.actuator(JOINT_NAMES[i]).id) for i in present], dtype=np.intp),
     )
 
 
-def place_robot(
-    model: mujoco.MjModel, data: mujoco.MjData, q: NDArray[np.float64]
-) -> None:
+def place_robot(model: mujoco.MjModel, data: mujoco.MjData, q: NDArray[np.float64]) -> None:
     """Put the robot at the origin, at rest, with its motors at ``q`` (29,) [rad]; other bodies stay where they are."""
     where = addresses(model)
-    floating = mujoco.mj_name2id(
-        model, mujoco.mjtObj.mjOBJ_JOINT, "floating_base_joint"
-    )
+    floating = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, "floating_base_joint")
     if floating >= 0:
         at, dof = int(model.jnt_qposadr[floating]), int(model.jnt_dofadr[floating])
         data.qpos[at : at + 7] = (0.0, 0.0, STAND_HEIGHT, 1.0, 0.0, 0.0, 0.0)
@@ -231,13 +219,7 @@ def _armature(name: str, effort: float) -> float:
         return 2 * _ARMATURE["5020"]
     if "wrist_pitch" in name or "wrist_yaw" in name:
         return _ARMATURE["4010"]
-    return (
-        _ARMATURE["5020"]
-        if effort < 50
-        else _ARMATURE["7520_14"]
-        if effort < 100
-        else _ARMATURE["7520_22"]
-    )
+    return _ARMATURE["5020"] if effort < 50 else _ARMATURE["7520_14"] if effort < 100 else _ARMATURE["7520_22"]
 
 
 def _set_motors(spec: mujoco.MjSpec, robot: Variant) -> None:
@@ -259,9 +241,7 @@ def _set_motors(spec: mujoco.MjSpec, robot: Variant) -> None:
 
 def _mount_sensors(spec: mujoco.MjSpec) -> None:
     torso = spec.body("torso_link")
-    torso.add_camera(
-        name=CAMERA, pos=CAMERA_POS, quat=camera_quaternion_wxyz(), fovy=CAMERA_VFOV
-    )
+    torso.add_camera(name=CAMERA, pos=CAMERA_POS, quat=camera_quaternion_wxyz(), fovy=CAMERA_VFOV)
     torso.add_site(
         name=LIDAR,
         pos=LIDAR_POS,
@@ -301,9 +281,7 @@ def _add_world(spec: mujoco.MjSpec) -> None:
     spec.visual.quality.shadowsize = 0
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
     for geom in spec.geoms:
-        if geom.group == GROUP_VISUAL and not any(
-            part in geom.parent.name for part in _SEEN_BY_HEAD
-        ):
+        if geom.group == GROUP_VISUAL and not any(part in geom.parent.name for part in _SEEN_BY_HEAD):
             geom.group = GROUP_UNSEEN
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]

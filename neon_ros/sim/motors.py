@@ -16,8 +16,8 @@ AMBIENT = 30.0  # [deg C] temperature of a rested motor
 class Drive(NamedTuple):
     """What a motor obeys between two commands: ``tau = bias - kp q - kd dq``.
 
-    It is the law ``tau_ff + kp (q* - q) + kd (dq* - dq)`` with all that the command fixes gathered in ``bias``, so that two
-    commands blend by adding.
+    It is the law ``tau_ff + kp (q* - q) + kd (dq* - dq)`` with all that the command fixes gathered in ``bias``, so that
+    two commands blend by adding.
 
     :param bias: tau_ff + kp q* + kd dq* (29,) [N m].
     :param kp: stiffness (29,) [N m/rad].

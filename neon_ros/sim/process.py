@@ -1,4 +1,4 @@
-"""``python -m neon_ros.sim.process``: the simulated G1 behind the robot's own DDS topics and services.  No ROS in here."""
+"""``python -m neon_ros.sim.process``: the simulated G1 behind the robot's own DDS topics and services, without ROS."""
 
 from __future__ import annotations
 
@@ -178,7 +178,8 @@ class Simulator:
 def run(simulator: Simulator, rate: float, stop: threading.Event) -> SimReport:
     """Step in real time until ``stop``.
 
-    Time that the machine cannot keep up with is given up, never jumped over: each step is 2 ms of simulated time and one tick.
+    Time that the machine cannot keep up with is given up, never jumped over: each step is 2 ms of simulated time and
+    one tick.
 
     :param rate: simulated over real time that is asked for.
     """

@@ -1,8 +1,9 @@
-"""What the simulated robot says of itself: LowState and the torso's IMU as wire payloads, with the faults that were asked for."""
+"""What the simulated robot says of itself: LowState and the torso's IMU as wire payloads, faults included."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neon_ros.robot.faults import MOTOR_FAULTS
 from neon_ros.robot.joints import JOINT_INDEX, NUM_JOINTS
@@ -32,6 +33,7 @@ class Telemetry:
         self._rng = np.random.default_rng(seed)
         self._last: bytes | None = None
         self._health: Faults | None = None
+        self._mode: NDArray[np.uint8] | None = None
 
     def low_state(self, world: World, firmware: Firmware, faults: Faults) -> bytes | None:
         """Return the LowState payload of this instant; ``None`` when a fault swallows it."""
@@ -45,7 +47,9 @@ class Telemetry:
         if faults is not self._health:
             self._set_health(faults)
         frame.set_mode(0, firmware.machine)
-        frame.set_motor_mode(firmware.motor_mode)
+        if firmware.motor_mode is not self._mode:
+            self._mode = firmware.motor_mode
+            frame.set_motor_mode(self._mode)
         frame.fill(world.tick, world.q, world.dq, world.tau, world.ddq)
         imu = world.imu("pelvis")
         frame.set_imu(imu.quaternion_wxyz, imu.gyroscope, imu.accelerometer, imu.rpy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mujoco
@@ -33,10 +34,10 @@ class Imu:
     @property
     def rpy(self) -> NDArray[np.float64]:
         """Roll, pitch, yaw (3,) [rad]."""
-        w, x, y, z = self.quaternion_wxyz
-        roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
-        pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1.0, 1.0))
-        return np.array([roll, pitch, np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))])
+        w, x, y, z = self.quaternion_wxyz.tolist()
+        roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
+        pitch = math.asin(min(1.0, max(-1.0, 2 * (w * y - z * x))))
+        return np.array([roll, pitch, math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))])
 
 
 class World:
@@ -73,7 +74,7 @@ class World:
         return self._steps * round(TIMESTEP * 1000)
 
     def reset(self, scene: SceneDescription, robot: bool = True) -> None:
-        """Change the scene; with ``robot``, the robot also starts again.  Base, variant and task must be those at hand."""
+        """Change the scene to one of the same base, variant and task; with ``robot``, the robot also starts again."""
         self.scene = scene
         dress(self.model, self.data, scene, robot)
         if robot:
@@ -116,12 +117,12 @@ class World:
     def block(self, joint: str) -> None:
         """Jam one joint by name; an empty name frees all."""
         self.model.dof_damping[:] = self._damping
-        rows = np.flatnonzero(self._where.motor == JOINT_INDEX[joint]) if joint else []
-        for row in rows:
-            self.model.dof_damping[self._where.dof[row]] = _BLOCKED_DAMPING
+        if joint:
+            jammed = self._where.dof[self._where.motor == JOINT_INDEX[joint]]
+            self.model.dof_damping[jammed] = _BLOCKED_DAMPING
 
     def tilt(self, roll: float) -> None:
-        """Roll the whole robot about its forward axis by ``roll`` [rad]; a held pelvis stays tilted, a free one may fall."""
+        """Roll the robot about its forward axis by ``roll`` [rad]; a held pelvis stays so, a free one may fall."""
         half = roll / 2.0
         turn = np.array([np.cos(half), np.sin(half), 0.0, 0.0])
         floating = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_JOINT, "floating_base_joint")
