@@ -13,6 +13,7 @@ import math
 import pickletools
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,13 @@ _DTYPES: dict[str, str] = {
 _ORDERED_DICT = "collections OrderedDict"
 _REBUILD = "torch._utils _rebuild_tensor_v2"
 _ALLOWED = (_ORDERED_DICT, _REBUILD, *_DTYPES)
+
+
+_UNREADABLE = (
+    *(ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, RuntimeError),
+)
+"""What damaged bytes make the standard library raise."""
 
 
 class _Name(NamedTuple):
@@ -87,7 +95,7 @@ def parse_state_dict(raw: bytes, name: str) -> dict[str, NDArray[Any]]:
         return {entry: _array(entry, tensor, storages) for entry, tensor in entries.items()}
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from error
-    except (ValueError, IndexError, KeyError, TypeError, struct.error, zipfile.BadZipFile, EOFError) as error:
+    except _UNREADABLE as error:
         got = f"unreadable ({type(error).__name__}: {error})"
         raise CheckpointError(f"{name}: {refuse('weights file', got, 'a state dict of torch.save')}") from error
 
@@ -144,6 +152,8 @@ def _array(name: str, tensor: _Tensor, storages: dict[str, bytes]) -> NDArray[An
         raise CheckpointError(refuse(f"tensor {name}", tensor[1:], "no negative size, stride or offset"))
     if len(tensor.shape) != len(tensor.strides):
         raise CheckpointError(refuse(f"strides of {name}", tensor.strides, f"{len(tensor.shape)} numbers"))
+    if math.prod(tensor.shape) > tensor.storage.length:
+        raise CheckpointError(refuse(f"tensor {name}", tensor[1:], f"at most {tensor.storage.length} numbers"))
     reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
     if math.prod(tensor.shape) and tensor.offset + reach >= tensor.storage.length:
         raise CheckpointError(refuse(f"tensor {name}", tensor[1:], f"inside {tensor.storage.length} numbers"))
@@ -202,16 +212,16 @@ def _persistent(stack: list[Any], memo: dict[int, Any], argument: None) -> None:
     stack.append(_Storage(str(key), _DTYPES[storage_type.text], int(count)))
 
 
-def _set_items(target: Any, items: list[Any]) -> None:
-    if not isinstance(target, dict):
-        raise CheckpointError(refuse("pickle SETITEMS", type(target).__name__, "a dict"))
-    target.update(zip(items[::2], items[1::2], strict=True))
+def _set_items(stack: list[Any], items: list[Any]) -> None:
+    if not isinstance(stack[-1], dict):
+        raise CheckpointError(refuse("pickle SETITEMS", type(stack[-1]).__name__, "a dict"))
+    stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
 
-def _append(target: Any, items: list[Any]) -> None:
-    if not isinstance(target, list):
-        raise CheckpointError(refuse("pickle APPENDS", type(target).__name__, "a list"))
-    target.extend(items)
+def _append(stack: list[Any], items: list[Any]) -> None:
+    if not isinstance(stack[-1], list):
+        raise CheckpointError(refuse("pickle APPENDS", type(stack[-1]).__name__, "a list"))
+    stack[-1].extend(items)
 
 
 def _take(stack: list[Any], count: int) -> list[Any]:
@@ -235,10 +245,10 @@ _ACTIONS: dict[str, _Action] = {
     "TUPLE1": lambda stack, memo, argument: stack.append(tuple(_take(stack, 1))),
     "TUPLE2": lambda stack, memo, argument: stack.append(tuple(_take(stack, 2))),
     "TUPLE3": lambda stack, memo, argument: stack.append(tuple(_take(stack, 3))),
-    "SETITEM": lambda stack, memo, argument: _set_items(stack[-3], _take(stack, 2)),
-    "SETITEMS": lambda stack, memo, argument: (lambda items: _set_items(stack[-1], items))(_since_mark(stack)),
-    "APPEND": lambda stack, memo, argument: _append(stack[-2], _take(stack, 1)),
-    "APPENDS": lambda stack, memo, argument: (lambda items: _append(stack[-1], items))(_since_mark(stack)),
+    "SETITEM": lambda stack, memo, argument: _set_items(stack, _take(stack, 2)),
+    "SETITEMS": lambda stack, memo, argument: _set_items(stack, _since_mark(stack)),
+    "APPEND": lambda stack, memo, argument: _append(stack, _take(stack, 1)),
+    "APPENDS": lambda stack, memo, argument: _append(stack, _since_mark(stack)),
     "GLOBAL": _global,
     "REDUCE": _reduce,
     "BINPERSID": _persistent,
