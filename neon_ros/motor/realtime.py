@@ -93,14 +93,14 @@ class Ticker:
         return float(periods), float(computing)
 
 
-def prefer_fifo(priority: int) -> str:
-    """Run the calling thread under SCHED_FIFO, with a limit on time without sleep; return what came of it."""
+def prefer_fifo(priority: int) -> tuple[bool, str]:
+    """Run the calling thread under SCHED_FIFO, with a limit on time without sleep; return whether it does, and how."""
     try:
         resource.setrlimit(resource.RLIMIT_RTTIME, (_RTTIME_US, 2 * _RTTIME_US))
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except (OSError, ValueError) as error:
-        return f"SCHED_FIFO refused ({error}); it needs CAP_SYS_NICE or an rtprio limit of {priority}"
-    return f"SCHED_FIFO priority {priority}"
+        return False, f"SCHED_FIFO refused ({error}); it needs CAP_SYS_NICE or an rtprio limit of {priority}"
+    return True, f"SCHED_FIFO priority {priority}"
 
 
 def lock_memory() -> str:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ContractError, refuse
 from neon_ros.guard.admission import AdmittedChunk
+from neon_ros.guard.limiter import REASONS
 from neon_ros.motor.seqlock import block_bytes
-from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
+from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_BYTES, LOW_STATE_BYTES
 
 VERSION = 1
@@ -33,8 +34,6 @@ MAGIC = b"NEONMTR\0"
 MAX_STEPS = 64
 REQUESTS: tuple[str, ...] = ("stop", "disarm", "arm")
 """In order of precedence: when several arrive within one tick, the safer one is served first."""
-
-LIMIT_BITS: dict[str, int] = {"position": 1, "velocity": 2, "acceleration": 4, "jerk": 8, "torque": 16}
 
 HEADER = np.dtype(
     [
@@ -82,7 +81,7 @@ REPORT = np.dtype(
         ("chunk_epoch", "<u8"),
         ("chunk_sequence", "<u8"),
         ("chunk_age", "<f8"),
-        ("limited", "u1", NUM_JOINTS),
+        ("limited", "u1", NUM_JOINTS),  # index in neon_ros.guard.limiter.REASONS; 0 for a joint that was not held back
         ("limit_count", "<u8"),
         ("period_p99", "<f8"),
         ("tick_p99", "<f8"),
@@ -128,8 +127,9 @@ class MotorReport:
     :param chunk_epoch: of the newest chunk taken.
     :param chunk_sequence: of the newest chunk taken.
     :param chunk_age: since the capture the newest chunk answers [s]; -1 when there is none.
-    :param limited: for each joint touched by a limit since the last report, which limits.
-    :param limit_count: joint-ticks touched by a limit since start.
+    :param limited_joints: held back by a limit in the last period.
+    :param limited_reasons: position, velocity, acceleration, jerk or torque; parallel to ``limited_joints``.
+    :param limit_count: joint-periods held back since start.
     :param period_p99: of the last second's periods [s].
     :param tick_p99: of the last second's computing times [s].
     """
@@ -148,7 +148,8 @@ class MotorReport:
     chunk_epoch: int = 0
     chunk_sequence: int = 0
     chunk_age: float = -1.0
-    limited: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    limited_joints: tuple[str, ...] = ()
+    limited_reasons: tuple[str, ...] = ()
     limit_count: int = 0
     period_p99: float = 0.0
     tick_p99: float = 0.0
@@ -189,10 +190,10 @@ def pack_report(report: MotorReport, record: NDArray[np.void]) -> None:
     """Write a report into a record (1,) of :data:`REPORT`; long reasons are cut."""
     for name in REPORT.names or ():
         if name == "limited":
-            bits = np.zeros(NUM_JOINTS, np.uint8)
-            for joint, reasons in report.limited:
-                bits[JOINT_NAMES.index(joint)] = sum(LIMIT_BITS[reason] for reason in reasons)
-            record[name] = bits
+            held = np.zeros(NUM_JOINTS, np.uint8)
+            for joint, reason in zip(report.limited_joints, report.limited_reasons, strict=True):
+                held[JOINT_INDEX[joint]] = REASONS.index(reason)
+            record[name] = held
         else:
             value = getattr(report, name)
             record[name] = value.encode()[: REPORT[name].itemsize] if isinstance(value, str) else value
@@ -204,8 +205,9 @@ def unpack_report(record: np.void) -> MotorReport:
     for name in REPORT.names or ():
         value = record[name]
         if name == "limited":
-            touched = ((JOINT_NAMES[i], int(value[i])) for i in np.flatnonzero(value))
-            values[name] = tuple((j, tuple(r for r, bit in LIMIT_BITS.items() if bits & bit)) for j, bits in touched)
+            held = np.flatnonzero(value)
+            values["limited_joints"] = tuple(JOINT_NAMES[i] for i in held)
+            values["limited_reasons"] = tuple(REASONS[value[i]] for i in held)
         elif isinstance(value, bytes):
             values[name] = value.decode(errors="ignore")
         else:

@@ -116,6 +116,11 @@ class MotorMemory:
         return int(self._header["motor_pid"][0])
 
     @property
+    def motor_beat_ns(self) -> int:
+        """Return when the motor last beat [ns, steady clock]; 0 when it never did."""
+        return int(self._header["motor_beat_ns"][0])
+
+    @property
     def commanding(self) -> bool:
         """Return whether the motor is writing commands to the robot."""
         return bool(self._header["commanding"][0])
@@ -220,6 +225,11 @@ class MotorMemory:
         if found is None:
             return None
         return int(found["steady_ns"]), bytes(found["topic"]).decode(), decode_low_cmd(found["payload"].tobytes())
+
+    def last_command(self) -> bytes | None:
+        """Return the newest LowCmd payload, also when it was read before; ``None`` when there is none."""
+        found = self._blocks["command"].read()
+        return None if found is None else found[1]["payload"].tobytes()
 
     # the motor --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,311 @@
+"""One tick of the motor: newest LowState in, guard, LowCmd out.  No clock, no system calls: all are arguments."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from neon_ros.contracts import RobotState
+from neon_ros.errors import ContractError, Refused, RobotError, refuse
+from neon_ros.guard.admission import AdmittedChunk
+from neon_ros.guard.guard import Command, GuardStatus
+from neon_ros.guard.machine import State
+from neon_ros.motor.realtime import Ticker
+from neon_ros.motor.records import MotorReport
+from neon_ros.motor.shared import MotorMemory
+from neon_ros.motor.side import BaseVelocity, Verdict
+from neon_ros.robot.faults import motor_faults
+from neon_ros.robot.joints import JOINT_NAMES
+from neon_ros.robot.modes import ControlMode
+from neon_ros.robot.variants import Variant, variant
+from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
+
+LOG = logging.getLogger("motor")
+
+_SILENT = 1.0  # [s] without LowState after which the report says so
+_REPORT_TICKS = 10
+
+
+class Reader(Protocol):
+    """Gives the newest LowState, see :class:`neon_ros.motor.link.PayloadReader`."""
+
+    def take_newest(self) -> bytes | None:
+        """Return what arrived since the last call."""
+
+
+class Writer(Protocol):
+    """Sends LowCmd, see :class:`neon_ros.motor.link.PayloadWriter`."""
+
+    topic: str
+
+    def write(self, payload: bytes | memoryview) -> None:
+        """Send one payload."""
+
+
+class Judge(Protocol):
+    """Judges every command, see :class:`neon_ros.guard.guard.Guard`."""
+
+    def configure(self, variant: Variant) -> None:
+        """Learn which robot it is."""
+
+    def submit(self, chunk: AdmittedChunk) -> None:
+        """Take a chunk."""
+
+    def request(self, kind: str, now: float) -> None:
+        """Arm, disarm or stop; refuses."""
+
+    def inhibit(self, name: str, reason: str | None) -> None:
+        """Forbid arming, or allow it again."""
+
+    def fault(self, reason: str, now: float, *, pause: bool = False) -> None:
+        """Take a fault that only the caller can see."""
+
+    def step(self, measured: RobotState | None, now: float) -> Command:
+        """Return the next command."""
+
+    def report(self) -> GuardStatus:
+        """Say what it did."""
+
+
+class Helper(Protocol):
+    """Does what is slow, see :class:`neon_ros.motor.side.Side`."""
+
+    commanding: bool
+    base_velocity: BaseVelocity
+    alarm: str
+
+    def prepare(self) -> None:
+        """Begin to find out whether the robot may be armed."""
+
+    def verdict(self) -> Verdict | None:
+        """Return the answer, once."""
+
+
+class TakenOver(RobotError):
+    """The guardian has taken the robot; this process must not write again."""
+
+
+class MotorLoop:
+    """What happens every two milliseconds.
+
+    :param mode: control mode.
+    :param guard: judges every command.
+    :param memory: shared with the ROS side, in the role of the motor.
+    :param states: where LowState comes from.
+    :param commands: where LowCmd goes.
+    :param side: the slow thread.
+    :param ticker: whose figures are reported.
+    :param source: where LowState is expected from, in words, for the operator.
+    """
+
+    def __init__(
+        self,
+        mode: ControlMode,
+        guard: Judge,
+        memory: MotorMemory,
+        states: Reader,
+        commands: Writer,
+        side: Helper,
+        ticker: Ticker,
+        source: str,
+    ) -> None:
+        self._mode = mode
+        self._guard = guard
+        self._memory = memory
+        self._states = states
+        self._commands = commands
+        self._side = side
+        self._ticker = ticker
+        self._source = source
+        self.guardian_timeout: float | None = None
+        """Age of the guardian's beat that stops the robot [s]; ``None`` where there is no guardian."""
+        self._frame = LowCmdFrame()
+        self._measured: LowState | None = None
+        self._variant: Variant | None = None
+        self._heard_ns = 0
+        self._trouble = f"waiting for LowState on {source}"
+        self._arming = False
+        self._said = ("", "")
+        self._sent = self._low_states = self._bad = self._chunks = 0
+        self._newest = (0, 0)
+        self.state = State.UNCONFIGURED
+        self.writing = False
+        """Whether the last tick wrote a command."""
+
+    def tick(self, now_ns: int) -> None:
+        """Do one period.
+
+        :param now_ns: [ns, steady clock].
+        :raises TakenOver: when the guardian has taken the robot.
+        :raises NeonError: when a command cannot be sent; the caller must send damping frames.
+        """
+        if self._memory.taken_over:
+            raise TakenOver(refuse("this motor process", "taken over by the guardian", "a heartbeat that never stops"))
+        now = now_ns * 1e-9
+        self._heard_ns = self._heard_ns or now_ns
+        self._memory.beat(now_ns)
+        fresh = self._receive(now_ns)
+        self._watch(now)
+        self._serve(now)
+        self._take_chunk()
+        command = self._guard.step(fresh, now)
+        self.state = command.state
+        self._memory.commanding = command.writes
+        if command.writes:
+            self._send(command, now_ns)
+        self.writing = command.writes
+        self._side.commanding = command.writes
+        vx, vy, yaw_rate = command.base_velocity.tolist()
+        self._side.base_velocity = (vx, vy, yaw_rate)
+        if self._ticker.ticks % _REPORT_TICKS == 0:
+            self._report(now_ns)
+
+    def stop(self, now: float, reason: str) -> None:
+        """Bring the robot to rest; for signals and alarms."""
+        if self._arming:
+            self._answer("arm", False, reason)
+        if self.writing and self.state is not State.DAMPING:
+            self._guard.fault(reason, now)
+
+    def _receive(self, now_ns: int) -> LowState | None:
+        """Return the LowState that arrived since the last tick, if it is sound; learn the variant from it."""
+        payload = self._states.take_newest()
+        if payload is None:
+            if now_ns - self._heard_ns > _SILENT * 1e9:
+                self._trouble = refuse("LowState", f"none for {_SILENT:g} s", f"500 a second on {self._source}")
+            return None
+        try:
+            measured = decode_low_state(payload, now_ns)
+        except ContractError as error:
+            self._bad += 1
+            self._trouble = str(error)
+            return None
+        self._measured = measured
+        self._heard_ns = now_ns
+        self._low_states += 1
+        self._memory.write_state(payload, now_ns)
+        self._trouble = ""
+        if self._variant is None or (measured.mode_machine != self._variant.mode_machine and not self.writing):
+            self._adopt(measured.mode_machine)
+        return measured
+
+    def _adopt(self, mode_machine: int) -> None:
+        """Learn which robot it is; an unknown one leaves the guard unable to arm."""
+        try:
+            found = variant(mode_machine)
+            self._guard.configure(found)
+        except (RobotError, Refused) as error:
+            self._trouble = str(error)
+            self._guard.inhibit("variant", self._trouble)
+            return
+        LOG.info("robot is %s (mode_machine %d)", found.urdf, mode_machine)
+        self._guard.inhibit("variant", None)
+        self._variant = found
+        self._frame.set_mode(0, mode_machine)
+        self._frame.set_motor_mode(found.present().astype(int))
+
+    def _watch(self, now: float) -> None:
+        """Tell the guard what only this process sees: other writers, motor faults, a dead guardian."""
+        alarm = self._side.alarm or self._guardian_trouble(now) or self._motor_trouble()
+        self._guard.inhibit("motor", alarm or None)
+        if alarm and self.writing and self.state is not State.DAMPING:
+            self._guard.fault(alarm, now)
+
+    def _guardian_trouble(self, now: float) -> str:
+        if self.guardian_timeout is None:
+            return ""
+        age = self._memory.beat_age("guardian", round(now * 1e9))
+        if age <= self.guardian_timeout:
+            return ""
+        return refuse("guardian", f"its last beat {age:.3f} s ago", f"{self.guardian_timeout:g} s: a running guardian")
+
+    def _motor_trouble(self) -> str:
+        measured = self._measured
+        if measured is None or not (bits := measured.motorstate).any():
+            return ""
+        joint = int(bits.argmax())
+        return refuse(f"motor {JOINT_NAMES[joint]}", ", ".join(motor_faults(int(bits[joint]))), "no fault")
+
+    def _serve(self, now: float) -> None:
+        """Answer requests; arming first waits for the slow thread's verdict."""
+        kinds = self._memory.take_requests()
+        safer = [kind for kind in kinds if kind != "arm"]
+        for kind in safer:
+            self._ask(kind, now)
+        if safer and (self._arming or "arm" in kinds):
+            self._answer("arm", False, f"a {safer[0]} came while the robot was being armed")
+        elif "arm" in kinds and not self._arming:
+            self._arming = True
+            self._side.prepare()
+        if self._arming and (verdict := self._side.verdict()) is not None:
+            if verdict.accepted:
+                self._ask("arm", now)
+            else:
+                self._answer("arm", False, verdict.text)
+
+    def _ask(self, kind: str, now: float) -> None:
+        try:
+            self._guard.request(kind, now)
+        except (Refused, RobotError) as error:
+            self._answer(kind, False, self._trouble or str(error))
+        else:
+            self._answer(kind, True, f"{kind}: accepted")
+
+    def _answer(self, kind: str, accepted: bool, text: str) -> None:
+        self._memory.give_answer(kind, accepted, text)
+        LOG.info("%s %s: %s", kind, "accepted" if accepted else "refused", text)
+        if kind == "arm":
+            self._arming = False
+
+    def _take_chunk(self) -> None:
+        chunk = self._memory.take_chunk()
+        if chunk is None:
+            return
+        try:
+            self._guard.submit(chunk)
+        except Refused as error:
+            LOG.warning("chunk refused: %s", error)
+            return
+        self._chunks += 1
+        self._newest = (chunk.epoch, chunk.sequence)
+
+    def _send(self, command: Command, now_ns: int) -> None:
+        frame = self._frame
+        frame.fill(command.q, command.dq, command.tau, command.kp, command.kd)
+        if self._mode.topic == "arm_sdk":
+            frame.set_weight(command.weight)
+        payload = frame.seal()
+        self._commands.write(payload)
+        self._memory.write_command(payload, self._commands.topic, now_ns)
+        self._sent += 1
+
+    def _report(self, now_ns: int) -> None:
+        status = self._guard.report()
+        reason = self._trouble or status.reason
+        period, computing = self._ticker.p99()
+        self._memory.write_report(
+            MotorReport(
+                steady_ns=now_ns,
+                state=status.state.value,
+                reason=reason,
+                mode=self._mode.name,
+                mode_machine=self._measured.mode_machine if self._measured else 0,
+                commands_sent=self._sent,
+                ticks=self._ticker.ticks,
+                late_ticks=self._ticker.late,
+                low_states=self._low_states,
+                bad_low_states=self._bad,
+                chunks_taken=self._chunks,
+                chunk_epoch=self._newest[0],
+                chunk_sequence=self._newest[1],
+                chunk_age=status.chunk_age,
+                limited_joints=status.limited_joints,
+                limited_reasons=status.limited_reasons,
+                limit_count=status.limit_count,
+                period_p99=period,
+                tick_p99=computing,
+            )
+        )
+        if self._said != (status.state.value, reason):
+            self._said = (status.state.value, reason)
+            LOG.info("%s: %s", *self._said)
