@@ -102,11 +102,26 @@ class Compact:
         ids = np.zeros((len(instructions), minilm.TOKENS), dtype=np.int64)
         mask = np.zeros(ids.shape, dtype=np.float32)
         for row, instruction in enumerate(instructions):
-            pieces = self._pieces(instruction)
+            pieces = self.pieces(instruction)
             ids[row, : len(pieces)] = pieces
             mask[row, : len(pieces)] = 1.0
         text = self._text.run(["text"], {"words": self._words[ids], "text_mask": mask})[0]
         return {"text": text, "text_mask": mask}
+
+    def pieces(self, instruction: str) -> list[int]:
+        """Return the word pieces of an instruction, [CLS] first and [SEP] last, at most 32.
+
+        :raises ContractError: on an instruction that is too long, in another alphabet or mostly of unknown words.
+        """
+        text = require_latin(checked_instruction(instruction), "all-MiniLM-L6-v2")
+        pieces = self._tokenizer.encode(text).ids
+        if len(pieces) > minilm.TOKENS:
+            got = f"{len(pieces) - 2} word pieces ({len(text)} characters)"
+            raise ContractError(refuse("instruction", got, f"at most {minilm.TOKENS - 2} word pieces"))
+        if 2 * pieces.count(_UNKNOWN) > len(pieces) - 2:
+            got = f"{text!r}, mostly words unknown to all-MiniLM-L6-v2"
+            raise ContractError(refuse("instruction", got, "English words"))
+        return pieces
 
     def _see(self, images: NDArray[np.uint8]) -> FloatArray:
         return self._vision.run(["vision"], {"image": images})[0]
@@ -122,17 +137,6 @@ class Compact:
                 self._remembered.popitem(last=False)
         self._remembered.move_to_end(instruction)
         return self._remembered[instruction]
-
-    def _pieces(self, instruction: str) -> list[int]:
-        text = require_latin(checked_instruction(instruction), "all-MiniLM-L6-v2")
-        pieces = self._tokenizer.encode(text).ids
-        if len(pieces) > minilm.TOKENS:
-            got = f"{len(pieces) - 2} word pieces ({len(text)} characters)"
-            raise ContractError(refuse("instruction", got, f"at most {minilm.TOKENS - 2} word pieces"))
-        if 2 * pieces.count(_UNKNOWN) > len(pieces) - 2:
-            got = f"{text!r}, mostly words unknown to all-MiniLM-L6-v2"
-            raise ContractError(refuse("instruction", got, "English words"))
-        return pieces
 
 
 def _session(model: ModelProto, threads: int) -> onnxruntime.InferenceSession:
