@@ -73,9 +73,11 @@ class Payload:
 class PayloadWriter:
     """Writes payloads on one topic."""
 
-    def __init__(self, topic: Topic, participant: DomainParticipant, mark: bytes) -> None:
+    def __init__(self, topic: Topic, link: Link) -> None:
         self.topic = topic.name
-        self._writer = DataWriter(participant, topic, qos=Qos(Policy.Userdata(mark)) if mark else None)
+        self._link = link  # DDS ends with it
+        qos = Qos(Policy.Userdata(link.mark)) if link.mark else None
+        self._writer = DataWriter(link.participant, topic, qos=qos)
 
     def write(self, payload: bytes | memoryview) -> None:
         """Send one payload, without waiting for anyone to receive it.
@@ -91,11 +93,12 @@ class PayloadWriter:
 class PayloadReader:
     """Reads payloads from one topic; only the newest is kept (the SDK's QoS)."""
 
-    def __init__(self, topic: Topic, participant: DomainParticipant) -> None:
+    def __init__(self, topic: Topic, link: Link) -> None:
         self.topic = topic.name
-        self._reader = DataReader(participant, topic)
+        self._link = link  # DDS ends with it
+        self._reader = DataReader(link.participant, topic)
         condition = ReadCondition(self._reader, ViewState.Any | SampleState.NotRead | InstanceState.Any)
-        self._waitset = WaitSet(participant)
+        self._waitset = WaitSet(link.participant)
         self._waitset.attach(condition)
         self._condition = condition
 
@@ -125,11 +128,11 @@ class PayloadReader:
 class WriterWatch:
     """Knows who writes on a topic, from discovery alone; nothing is subscribed."""
 
-    def __init__(self, topic: str, participant: DomainParticipant, mark: bytes) -> None:
+    def __init__(self, topic: str, link: Link) -> None:
         self.topic = topic
-        self._mark = mark
-        self._own = participant.guid
-        self._reader = BuiltinDataReader(participant, BuiltinTopicDcpsPublication)
+        self._link = link  # DDS ends with it
+        self._own = link.participant.guid
+        self._reader = BuiltinDataReader(link.participant, BuiltinTopicDcpsPublication)
         self._foreign: dict[int, str] = {}
 
     def foreign(self) -> tuple[str, ...]:
@@ -146,7 +149,7 @@ class WriterWatch:
         if sample.participant_key == self._own:
             return True
         data = sample.qos[Policy.Userdata] if sample.qos is not None and Policy.Userdata in sample.qos else None
-        return bool(self._mark) and data is not None and data.data == self._mark
+        return bool(self._link.mark) and data is not None and data.data == self._link.mark
 
 
 class Link:
@@ -164,7 +167,7 @@ class Link:
             raise ConfigError(refuse("domain", domain, "0 to 232"))
         self.domain = domain
         self.interface = interface
-        self._mark = mark.encode()
+        self.mark = mark.encode()
         config = dds_config(interface)
         _check_version()
         try:
@@ -179,27 +182,27 @@ class Link:
 
         :param topic: with its prefix, e.g. ``rt/lowcmd`` or ``rt/arm_sdk``.
         """
-        return PayloadWriter(self._topic(topic, LowCmd_), self._participant, self._mark)
+        return PayloadWriter(self._topic(topic, LowCmd_), self)
 
     def low_cmd_reader(self, topic: str) -> PayloadReader:
         """Return a reader of LowCmd."""
-        return PayloadReader(self._topic(topic, LowCmd_), self._participant)
+        return PayloadReader(self._topic(topic, LowCmd_), self)
 
     def low_state_writer(self, topic: str = "rt/lowstate") -> PayloadWriter:
         """Return a writer of LowState."""
-        return PayloadWriter(self._topic(topic, LowState_), self._participant, self._mark)
+        return PayloadWriter(self._topic(topic, LowState_), self)
 
     def low_state_reader(self, topic: str = "rt/lowstate") -> PayloadReader:
         """Return a reader of LowState."""
-        return PayloadReader(self._topic(topic, LowState_), self._participant)
+        return PayloadReader(self._topic(topic, LowState_), self)
 
     def imu_writer(self, topic: str = "rt/secondary_imu") -> PayloadWriter:
         """Return a writer of IMUState."""
-        return PayloadWriter(self._topic(topic, IMUState_), self._participant, self._mark)
+        return PayloadWriter(self._topic(topic, IMUState_), self)
 
     def watch_writers(self, topic: str) -> WriterWatch:
         """Return a watch on the writers of a topic."""
-        return WriterWatch(topic, self._participant, self._mark)
+        return WriterWatch(topic, self)
 
     @property
     def participant(self) -> DomainParticipant:

@@ -205,7 +205,9 @@ def log_without_waiting(program: str) -> QueueListener:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(f"[%(asctime)s] [{program}] %(levelname)s %(message)s"))
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    logging.basicConfig(level=logging.INFO, handlers=[QueueHandler(records)])
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(QueueHandler(records))
     listener = QueueListener(records, handler)
     listener.start()
     return listener

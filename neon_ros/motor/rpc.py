@@ -65,6 +65,7 @@ class _Channel:
     """A pair of topics: we write on one and read from the other."""
 
     def __init__(self, link: Link, write: tuple[str, type], read: tuple[str, type]) -> None:
+        self._link = link  # DDS ends with it
         participant = link.participant
         self.matches = _Matches()
         self.writer = DataWriter(participant, Topic(participant, *write), listener=self.matches)
