@@ -58,7 +58,7 @@ def decode(
 ) -> Image:
     """Return the RGB picture (H, W, 3) held by the bytes of an image message.
 
-    :param data: ``height * step`` bytes.
+    :param data: ``height * step`` contiguous bytes.
     :param width: [pixel].
     :param height: [pixel].
     :param encoding: one of :data:`ENCODINGS`.
@@ -72,7 +72,7 @@ def decode(
     step = row if step is None else step
     if step < row:
         raise ContractError(refuse("image step", step, f"at least {row} bytes for {width} pixels of {encoding}"))
-    raw = np.frombuffer(data, dtype=np.uint8) if not isinstance(data, np.ndarray) else data.reshape(-1).view(np.uint8)
+    raw = np.frombuffer(data, dtype=np.uint8)
     if raw.size != step * height:
         raise ContractError(refuse("image data", f"{raw.size} bytes", f"{step * height} ({height} rows of {step})"))
     pixels = raw.reshape(height, step)[:, :row]
