@@ -217,8 +217,8 @@ class Guard:
                 self.limiter.stop()
             else:
                 self._move(finding=health.findings(now), jumped=jumped)
-            self._full_q[self._rows] = self.limiter.q
-            self._full_dq[self._rows] = self.limiter.v
+            self._full_q[self._rows] = self.limiter.state[0]
+            self._full_dq[self._rows] = self.limiter.state[1]
             self._ramp_authority()
         return self._command(health)
 
@@ -280,7 +280,7 @@ class Guard:
         if machine.state is not State.ARMING and finding is None and self._due(before):
             chunk, self._pending = self._pending, None
             if chunk is not None:
-                timeline.join(chunk, before, limiter.q, limiter.v, limiter.a)
+                timeline.join(chunk, before, *limiter.state)
                 limiter.meet()
                 jumped = False
                 self._joined += 1

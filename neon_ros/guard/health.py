@@ -1,4 +1,4 @@
-"""Judge the measurements: is the robot fresh, plausible, upright, cool, the variant we know, where it was told to be?"""
+"""Judge what is measured: is the robot fresh, plausible, upright, cool, the one we know, where it was told to be?"""
 
 from __future__ import annotations
 
@@ -104,27 +104,28 @@ class Health:
             ("quaternion", measured.quaternion_wxyz, 4),
             ("gyroscope", measured.gyroscope, 3),
         ):
-            if not isinstance(value, np.ndarray) or value.shape != (size,):
-                return f"{name} has shape {np.shape(value)}"
-            if not math.isfinite(float(value @ value)):
+            if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != np.float64:
+                return f"{name} has shape {np.shape(value)} instead of ({size},) float64"
+            if not math.isfinite(value.dot(value)):
                 return f"{name} is not finite"
         q, dq = self._of_present(measured)
-        if (np.abs(dq) > self.config.max_dq).any():
+        # A sum of squares within the bound needs no look at each joint.
+        if dq.dot(dq) > self.config.max_dq**2 and float(np.abs(dq).max()) > self.config.max_dq:
             return f"a joint speed of {float(np.abs(dq).max()):.1f} rad/s"
-        turning = measured.gyroscope
-        if float(turning @ turning) > self.config.max_gyroscope**2:
-            return f"a turn rate of {math.sqrt(float(turning @ turning)):.1f} rad/s"
-        quaternion = measured.quaternion_wxyz
-        if abs(float(quaternion @ quaternion) - 1.0) > 0.1:
-            return f"a quaternion of length {math.sqrt(float(quaternion @ quaternion)):.2f}"
+        turning = float(measured.gyroscope.dot(measured.gyroscope))
+        if turning > self.config.max_gyroscope**2:
+            return f"a turn rate of {math.sqrt(turning):.1f} rad/s"
+        length = float(measured.quaternion_wxyz.dot(measured.quaternion_wxyz))
+        if abs(length - 1.0) > 0.1:
+            return f"a quaternion of length {math.sqrt(length):.2f}"
         if ((q < self._lower) | (q > self._upper)).any():
             return "a joint far outside its range"
         if self.state is not None:
             elapsed = max((measured.steady_ns - self.state.steady_ns) * 1e-9, 0.0)
             allowed = self.config.max_jump + self.config.max_dq * min(elapsed, 0.1)
-            jump = float(np.abs(q - self._of_present(self.state)[0]).max())
-            if jump > allowed:
-                return f"a joint that jumped {jump:.2f} rad"
+            moved = q - self._of_present(self.state)[0]
+            if moved.dot(moved) > allowed**2 and float(np.abs(moved).max()) > allowed:
+                return f"a joint that jumped {float(np.abs(moved).max()):.2f} rad"
         return ""
 
     def _of_present(self, state: RobotState) -> tuple[Vector, Vector]:

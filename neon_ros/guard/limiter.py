@@ -15,6 +15,7 @@ state published is.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -31,25 +32,20 @@ REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", 
 POSITION, VELOCITY, ACCELERATION, JERK, TORQUE = 1, 2, 3, 4, 5
 
 _PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
-_LANDED = (1e-10, 1e-8, 1e-6)  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
+_LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
+_NOWHERE = 1e6  # [rad] a position that is never safe
 _ROUNDING = 1.0 + 1e-10
 
 
 class Reference(NamedTuple):
     """Where the joints ought to be at the end of the period.
 
-    :param q: (n,) [rad].
-    :param dq: (n,) [rad/s].
-    :param ddq: (n,) [rad/s^2].
-    :param dddq: jerk at the end of the period (n,) [rad/s^3].
+    :param derivatives: position, velocity, acceleration and jerk (4, n) [rad, rad/s, rad/s^2, rad/s^3].
     :param peak_jerk: largest absolute jerk within the period (n,) [rad/s^3].
     """
 
-    q: Vector
-    dq: Vector
-    ddq: Vector
-    dddq: Vector
+    derivatives: Vector
     peak_jerk: Vector
 
 
@@ -66,16 +62,24 @@ class Limiter:
         self.limits = limits
         self.period = period
         self.n = len(limits.lower)
-        self.q = np.zeros(self.n)
-        self.v = np.zeros(self.n)
-        self.a = np.zeros(self.n)
+        self.state = np.zeros((3, self.n))
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
         self._on_reference = np.zeros(self.n, dtype=bool)
         self._low = limits.lower.copy()
         self._high = limits.upper.copy()
         self._outside = False
-        self._plan_jerk = limits.jerk * _PLAN
-        self._top_v, self._top_a = limits.velocity * _ROUNDING, limits.acceleration * _ROUNDING
+        velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
+        self._plan_jerk = jerk * _PLAN
+        self._top = np.stack([velocity, acceleration]) * _ROUNDING
+        # A limited jerk leads from a state to within these of where constant acceleration would lead.
+        dt = period
+        self._coast = np.array([[1.0, dt, 0.5 * dt * dt], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
+        self._spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
+        # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |v| and |a|.
+        fastest = velocity + acceleration**2 / (2.0 * self._plan_jerk)
+        longest = stop_reach(fastest, np.zeros(self.n), acceleration, self._plan_jerk) / fastest
+        longest = longest + acceleration / self._plan_jerk
+        self._reach = np.stack([longest, longest * acceleration / (2.0 * self._plan_jerk)])
         self._otg = ruckig.Ruckig(self.n, period) if self.n else None
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
@@ -84,13 +88,11 @@ class Limiter:
 
     def start(self, q: Vector) -> None:
         """Begin at rest at ``q`` (n,) [rad]; outside the range it may only move inwards from there."""
-        self.q = np.array(q, dtype=np.float64)
-        self.v = np.zeros(self.n)
-        self.a = np.zeros(self.n)
+        self.state = np.stack([np.asarray(q, dtype=np.float64), np.zeros(self.n), np.zeros(self.n)])
         self.reasons = np.zeros(self.n, dtype=np.int8)
         self.meet()
-        self._low = np.minimum(self.limits.lower, self.q - _EDGE)
-        self._high = np.maximum(self.limits.upper, self.q + _EDGE)
+        self._low = np.minimum(self.limits.lower, self.state[0] - _EDGE)
+        self._high = np.maximum(self.limits.upper, self.state[0] + _EDGE)
         self._outside = True
 
     def meet(self) -> None:
@@ -103,180 +105,138 @@ class Limiter:
 
     def stop(self) -> None:
         """Advance one period along the quickest stop."""
-        self.q, self.v, self.a = stop_step(
-            self.q, self.v, self.a, self.limits.acceleration, self._plan_jerk, self.period
-        )
+        if self.state[1:].any():
+            self.state = self._brake()
+            self._follow_inwards()
         self.reasons = np.zeros(self.n, dtype=np.int8)
         self.part()
-        self._follow_inwards()
 
     def step(self, reference: Reference) -> None:
-        """Advance one period towards ``reference``; the outcome is in ``q``, ``v``, ``a`` and ``reasons``."""
-        if not np.isfinite(reference.q.sum() + reference.dq.sum() + reference.ddq.sum() + reference.dddq.sum()):
+        """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
+        derivatives = reference.derivatives
+        if not math.isfinite(derivatives.sum()):
             self.stop()
             self.reasons[:] = POSITION
             return
-        limits, dt = self.limits, self.period
-        if self._on_reference.all():
-            fits = (
-                (reference.peak_jerk <= limits.jerk)
-                & (np.abs(reference.ddq - self.a) <= limits.jerk * (dt * _ROUNDING))
-                & self._continues(reference)
-                & self._safe(reference.q, reference.dq, reference.ddq)
-            )
-            if fits.all():
-                self.q, self.v, self.a = reference.q.copy(), reference.dq.copy(), reference.ddq.copy()
+        wanted = derivatives[:3]
+        fits = np.abs(wanted - self._coast.dot(self.state)) <= self._spread
+        if fits.all() and (reference.peak_jerk <= self.limits.jerk).all() and self._on_reference.all():
+            safe = self._safe(wanted)
+            if safe.all():
+                self.state = wanted
                 if self.reasons.any():
                     self.reasons = np.zeros(self.n, dtype=np.int8)
                 self._follow_inwards()
                 return
         else:
-            fits = (
-                self._on_reference
-                & (reference.peak_jerk <= limits.jerk)
-                & (np.abs(reference.ddq - self.a) <= limits.jerk * (dt * _ROUNDING))
-                & self._continues(reference)
-                & self._safe(reference.q, reference.dq, reference.ddq)
-            )
-        self._chase(reference, fits)
+            safe = self._safe(wanted)
+        passes = safe & fits.all(axis=0) & (reference.peak_jerk <= self.limits.jerk) & self._on_reference
+        self._chase(derivatives, passes)
 
-    def _continues(self, reference: Reference) -> NDArray[np.bool_]:
-        """Return which joints a limited jerk can lead from the present state to the reference in one period."""
-        dt, jerk = self.period, self.limits.jerk
-        expected_v = self.v + self.a * dt
-        expected_q = self.q + (self.v + 0.5 * dt * self.a) * dt
-        near_v = np.abs(reference.dq - expected_v) <= jerk * (0.5 * dt * dt * _ROUNDING) + 1e-12
-        near_q = np.abs(reference.q - expected_q) <= jerk * (dt * dt * dt / 6.0 * _ROUNDING) + 1e-12
-        return near_v & near_q
-
-    def _safe(self, q: Vector, v: Vector, a: Vector) -> NDArray[np.bool_]:
-        """Return which joints are inside acceleration, velocity and position limits and can stay so."""
-        limits = self.limits
-        inside = (np.abs(a) <= self._top_a) & (np.abs(v) <= self._top_v)
-        inside &= np.abs(coasting_velocity(v, a, self._plan_jerk)) <= self._top_v
+    def _safe(self, state: Vector) -> NDArray[np.bool_]:
+        """Return which joints are inside acceleration, velocity and position limits and can stay so (n,)."""
+        acceleration, jerk = self.limits.acceleration, self._plan_jerk
+        q, v, a = state
+        size = np.abs(state[1:])
+        reach = (size * self._reach).sum(axis=0)
         low, high = self._low + _EDGE, self._high - _EDGE
-        reach = stop_reach(v, a, limits.acceleration, self._plan_jerk)
-        if ((q - reach >= low) & (q + reach <= high)).all():
-            return inside
-        lowest, highest = stop_extent(q, v, a, limits.acceleration, self._plan_jerk)
-        return inside & (lowest >= low) & (highest <= high)
+        inside = np.all(size <= self._top, axis=0) & (np.abs(coasting_velocity(v, a, jerk)) <= self._top[0])
+        free = (q - reach >= low) & (q + reach <= high)
+        if not free.all():
+            lowest, highest = stop_extent(q, v, a, acceleration, jerk)
+            inside = inside & (lowest >= low) & (highest <= high)
+        return np.asarray(inside, dtype=np.bool_)
 
-    def _chase(self, reference: Reference, fits: NDArray[np.bool_]) -> None:
-        """Advance the joints that do not ``fit`` by the first safe of track, approach and stop."""
-        limits, dt = self.limits, self.period
-        target = np.clip(reference.q, limits.lower, limits.upper)
-        cut = target != reference.q
-        wanted_v = np.where(cut, 0.0, reference.dq)
-        wanted_a = np.where(cut, 0.0, reference.ddq)
-        wanted_j = np.where(cut, 0.0, reference.dddq)
+    def _brake(self) -> Vector:
+        """Return the state one period along the quickest stop (3, n)."""
+        q, v, a = self.state
+        return np.stack(stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period))
+
+    def _chase(self, derivatives: Vector, passes: NDArray[np.bool_]) -> None:
+        """Advance the joints that do not pass by the first safe of track, approach and stop."""
+        limits, wanted = self.limits, derivatives[:3]
+        target = derivatives.copy()
+        target[0] = np.clip(derivatives[0], limits.lower, limits.upper)
+        cut = target[0] != derivatives[0]
+        target[1:, cut] = 0.0
         why = np.full(self.n, JERK, dtype=np.int8)
-        why[np.abs(wanted_a) > limits.acceleration] = ACCELERATION
-        why[np.abs(wanted_v) > limits.velocity] = VELOCITY
+        why[np.abs(target[2]) > limits.acceleration] = ACCELERATION
+        why[np.abs(target[1]) > limits.velocity] = VELOCITY
         why[cut] = POSITION
 
-        q, v, a = self._track(target, wanted_v, wanted_a, wanted_j, fits)
-        safe = self._safe(q, v, a) | fits
+        state = self._track(target, passes)
+        safe = self._safe(state) | passes
         if not safe.all():
-            why[~safe & (np.abs(v) <= self._top_v) & (np.abs(a) <= self._top_a)] = POSITION
-            approach = self._approach(target)
-            safe_too = self._safe(*approach)
-            brake = stop_step(self.q, self.v, self.a, limits.acceleration, self._plan_jerk, dt)
-            q, v, a = (
-                np.where(safe, first, np.where(safe_too, second, third))
-                for first, second, third in zip((q, v, a), approach, brake, strict=True)
-            )
-        landed = (
-            (np.abs(q - reference.q) <= _LANDED[0])
-            & (np.abs(v - reference.dq) <= _LANDED[1])
-            & (np.abs(a - reference.ddq) <= _LANDED[2])
-        ) | fits
-        self.q = np.where(landed, reference.q, q)
-        self.v = np.where(landed, reference.dq, v)
-        self.a = np.where(landed, reference.ddq, a)
-        self.reasons = np.where(fits, 0, why).astype(np.int8)
+            why[~safe & (np.abs(state[1:]) <= self._top).all(axis=0)] = POSITION
+            approach = self._approach(target[0])
+            state = np.where(safe, state, np.where(self._safe(approach), approach, self._brake()))
+        landed = (np.abs(state - wanted) <= _LANDED).all(axis=0) | passes
+        self.state = np.where(landed, wanted, state)
+        why[passes] = 0
+        self.reasons = why
         self._on_reference = landed
         self._follow_inwards()
 
-    def _track(
-        self, target: Vector, wanted_v: Vector, wanted_a: Vector, wanted_j: Vector, fits: NDArray[np.bool_]
-    ) -> tuple[Vector, Vector, Vector]:
-        """Return the state one period along the quickest way onto the moving reference.
+    def _track(self, target: Vector, passes: NDArray[np.bool_]) -> Vector:
+        """Return the state one period along the quickest way onto the moving reference (3, n).
 
-        The frame moves with the reference, its rates cut to what leaves room to catch up; relative limits are what
-        remains of the absolute ones.
+        The frame moves with the reference, its rates cut to what leaves room to catch up; relative limits are what the
+        frame, anywhere within the period, leaves of the absolute ones.
         """
         limits, dt = self.limits, self.period
-        frame_v = np.clip(wanted_v, -0.95 * limits.velocity, 0.95 * limits.velocity)
-        frame_a = np.clip(wanted_a, -0.9 * limits.acceleration, 0.9 * limits.acceleration)
-        frame_j = np.clip(wanted_j, -0.75 * limits.jerk, 0.75 * limits.jerk)
-        start_a = frame_a - frame_j * dt
-        start_v = frame_v - (start_a + 0.5 * frame_j * dt) * dt
-        start_q = target - (start_v + (0.5 * start_a + frame_j * dt / 6.0) * dt) * dt
-        relative = self._plan(
-            np.where(fits, 0.0, self.q - start_q),
-            np.where(fits, 0.0, self.v - start_v),
-            np.where(fits, 0.0, self.a - start_a),
-            (limits.velocity - frame_v, -limits.velocity - frame_v),
-            (limits.acceleration - frame_a, -limits.acceleration - frame_a),
-            self._plan_jerk - np.abs(frame_j),
-            self._zeros,
-        )
-        if relative is None:
-            return self._nowhere()
-        return target + relative[0], frame_v + relative[1], frame_a + relative[2]
+        frame = target[:3].copy()
+        frame[1] = np.clip(target[1], -0.95 * limits.velocity, 0.95 * limits.velocity)
+        frame[2] = np.clip(target[2], -0.9 * limits.acceleration, 0.9 * limits.acceleration)
+        jerk = np.clip(target[3], -0.75 * limits.jerk, 0.75 * limits.jerk)
+        # A frame that was beyond the limits when the period began moves with less of its rates.
+        jerk[np.abs(frame[2] - jerk * dt) > 0.95 * limits.acceleration] = 0.0
+        too_fast = np.abs(frame[1] - (frame[2] - 0.5 * jerk * dt) * dt) > 0.97 * limits.velocity
+        jerk[too_fast] = 0.0
+        frame[2, too_fast] = 0.0
+        start = np.empty_like(frame)
+        start[2] = frame[2] - jerk * dt
+        start[1] = frame[1] - (start[2] + 0.5 * jerk * dt) * dt
+        start[0] = frame[0] - (start[1] + (0.5 * start[2] + jerk * dt / 6.0) * dt) * dt
+        relative = self.state - start
+        relative[:, passes] = 0.0
+        rates = np.maximum(frame[1:], start[1:]), np.minimum(frame[1:], start[1:])
+        rates[0][0] += np.abs(jerk) * (dt * dt / 8.0)  # between its ends the frame may be a little faster
+        rates[1][0] -= np.abs(jerk) * (dt * dt / 8.0)
+        return frame + self._plan(relative, *rates, self._plan_jerk - np.abs(jerk), self._zeros)
 
-    def _approach(self, target: Vector) -> tuple[Vector, Vector, Vector]:
-        """Return the state one period along the quickest way to rest at ``target``."""
-        limits = self.limits
-        state = self._plan(
-            self.q,
-            self.v,
-            self.a,
-            (limits.velocity, -limits.velocity),
-            (limits.acceleration, -limits.acceleration),
-            self._plan_jerk,
-            target.tolist(),
-        )
-        return self._nowhere() if state is None else state
+    def _approach(self, target: Vector) -> Vector:
+        """Return the state one period along the quickest way to rest at ``target`` (3, n)."""
+        still = np.zeros((2, self.n))
+        return self._plan(self.state, still, still, self._plan_jerk, target.tolist())
 
-    def _plan(
-        self,
-        q: Vector,
-        v: Vector,
-        a: Vector,
-        velocity: tuple[Vector, Vector],
-        acceleration: tuple[Vector, Vector],
-        jerk: Vector,
-        target: list[float],
-    ) -> tuple[Vector, Vector, Vector] | None:
-        """Return Ruckig's state after one period on the way to rest at ``target``; None when it finds no way."""
-        if self._otg is None:
-            return q, v, a
-        wanted = self._input
-        wanted.current_position = q.tolist()
-        wanted.current_velocity = v.tolist()
-        wanted.current_acceleration = a.tolist()
-        wanted.max_velocity, wanted.min_velocity = velocity[0].tolist(), velocity[1].tolist()
-        wanted.max_acceleration, wanted.min_acceleration = acceleration[0].tolist(), acceleration[1].tolist()
+    def _plan(self, state: Vector, highest: Vector, lowest: Vector, jerk: Vector, target: list[float]) -> Vector:
+        """Return the state (3, n) after one period on Ruckig's way to rest at ``target``.
+
+        :param highest: velocity and acceleration of the frame at most (2, n); they narrow the limits within it.
+        :param lowest: the same at least.
+        :returns: a place outside every range, hence never safe, when Ruckig finds no way.
+        """
+        wanted, limits = self._input, self.limits
+        wanted.current_position, wanted.current_velocity, wanted.current_acceleration = state.tolist()
+        wanted.max_velocity = (limits.velocity - highest[0]).tolist()
+        wanted.min_velocity = (-limits.velocity - lowest[0]).tolist()
+        wanted.max_acceleration = (limits.acceleration - highest[1]).tolist()
+        wanted.min_acceleration = (-limits.acceleration - lowest[1]).tolist()
         wanted.max_jerk = jerk.tolist()
         wanted.target_position = target
-        try:
-            result = self._otg.update(wanted, self._output)
-        except ruckig.RuckigError:
-            return None
-        if result not in (ruckig.Result.Working, ruckig.Result.Finished):
-            return None
         out = self._output
-        return np.array(out.new_position), np.array(out.new_velocity), np.array(out.new_acceleration)
-
-    def _nowhere(self) -> tuple[Vector, Vector, Vector]:
-        """Return a state that is never safe, so that the next candidate is taken."""
-        beyond = np.full(self.n, np.inf)
-        return beyond, beyond, np.zeros(self.n)
+        try:
+            result = self._otg.update(wanted, out) if self._otg is not None else ruckig.Result.Error
+        except ruckig.RuckigError:
+            result = ruckig.Result.Error
+        if result not in (ruckig.Result.Working, ruckig.Result.Finished):
+            return np.stack([np.full(self.n, _NOWHERE), np.zeros(self.n), np.zeros(self.n)])
+        return np.array([out.new_position, out.new_velocity, out.new_acceleration])
 
     def _follow_inwards(self) -> None:
         """Close the range behind joints that began outside and have moved inwards."""
         if self._outside:
-            self._low = np.minimum(self.limits.lower, np.maximum(self._low, self.q - _EDGE))
-            self._high = np.maximum(self.limits.upper, np.minimum(self._high, self.q + _EDGE))
-            self._outside = bool((self._low < self.limits.lower).any() or (self._high > self.limits.upper).any())
+            q, limits = self.state[0], self.limits
+            self._low = np.minimum(limits.lower, np.maximum(self._low, q - _EDGE))
+            self._high = np.maximum(limits.upper, np.minimum(self._high, q + _EDGE))
+            self._outside = bool((self._low < limits.lower).any() or (self._high > limits.upper).any())

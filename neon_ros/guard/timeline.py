@@ -24,9 +24,6 @@ from neon_ros.guard.limiter import Reference
 from neon_ros.guard.limits import MotionLimits
 from neon_ros.guard.stopping import Vector
 
-# Derivatives 0 to 3 of the powers 0 to 5 of t: entry [k][p] multiplies t**(p - k).
-_DERIVATIVES = tuple(tuple(math.perm(p, k) for p in range(6)) for k in range(4))
-
 
 @dataclass(frozen=True)
 class TimelineConfig:
@@ -96,15 +93,25 @@ def _spline(q: NDArray[np.float64], dt: float) -> NDArray[np.float64]:
     return pieces
 
 
-def _basis(t: float, powers: int) -> NDArray[np.float64]:
-    """Return the matrix (4, powers) that turns coefficients into value and three derivatives at ``t``."""
-    basis = np.zeros((4, powers))
-    power = [1.0] * powers
-    for p in range(1, powers):
-        power[p] = power[p - 1] * t
-    for k in range(min(4, powers)):
-        basis[k, k:] = [_DERIVATIVES[k][p] * power[p - k] for p in range(k, powers)]
-    return basis
+def _with_derivatives(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return coefficients (..., powers, 4 n) of the value and its first three derivatives, for :func:`_evaluate`.
+
+    :param coefficients: of the value (..., powers, n).
+    """
+    *lead, powers, n = coefficients.shape
+    out = np.zeros((*lead, powers, 4, n))
+    for k in range(4):
+        for p in range(k, powers):
+            out[..., p - k, k, :] = math.perm(p, k) * coefficients[..., p, :]
+    return out.reshape(*lead, powers, 4 * n)
+
+
+def _evaluate(coefficients: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    """Return value and three derivatives (4, n) at ``t`` of what :func:`_with_derivatives` made (powers, 4 n)."""
+    powers = [1.0]
+    for _ in range(len(coefficients) - 1):
+        powers.append(powers[-1] * t)
+    return np.array(powers).dot(coefficients).reshape(4, -1)
 
 
 class Timeline:
@@ -135,26 +142,28 @@ class Timeline:
         """
         knots = chunk.q[:, chunk.moved]
         self.chunk = chunk
-        self._pieces = _spline(knots, chunk.dt)
+        self._pieces = _with_derivatives(_spline(knots, chunk.dt))
         self._base = chunk.base_velocity
         self.end = chunk.t0 + (len(knots) - 1) * chunk.dt
-        last = _basis(chunk.dt, 4) @ self._pieces[-1]
+        last = _evaluate(self._pieces[-1], chunk.dt)
         # Slow to rest: dq falls from v to 0 along the cubic with slopes a and 0, hence q along its integral.
         rest, (end_q, v, a) = self.config.rest, last[:3]
-        self._tail = np.stack(
-            [
-                end_q,
-                v,
-                0.5 * a,
-                (-3.0 * v / rest - 2.0 * a) / (3.0 * rest),
-                (2.0 * v / rest + a) / (4.0 * rest * rest),
-            ]
+        self._tail = _with_derivatives(
+            np.stack(
+                [
+                    end_q,
+                    v,
+                    0.5 * a,
+                    (-3.0 * v / rest - 2.0 * a) / (3.0 * rest),
+                    (2.0 * v / rest + a) / (4.0 * rest * rest),
+                ]
+            )
         )
         self._final = end_q + 0.5 * v * rest + a * rest * rest / 12.0
         self._fade_end = -math.inf
         asked = self._asked(now)
         self._begin_fade(now, q - asked[0], dq - asked[1], ddq - asked[2])
-        self._last_jerk = self._derivatives(now)[3]
+        self._last_jerk = np.abs(self._derivatives(now)[3])
 
     def _begin_fade(self, now: float, q: Vector, v: Vector, a: Vector) -> None:
         """Plan the fade of a residual: per joint the quintic from (q, v, a) to rest at zero."""
@@ -173,15 +182,17 @@ class Timeline:
         self._fade_start, self._fade_time = now, time
         self._fade_end = now + float(time.max(initial=0.0))
         x, y, z = q / time**3, v / time**2, a / time
-        self._fade = np.stack(
-            [
-                q,
-                v,
-                0.5 * a,
-                -10.0 * x - 6.0 * y - 1.5 * z,
-                (15.0 * x + 8.0 * y + 1.5 * z) / time,
-                (-6.0 * x - 3.0 * y - 0.5 * z) / time**2,
-            ]
+        self._fade = _with_derivatives(
+            np.stack(
+                [
+                    q,
+                    v,
+                    0.5 * a,
+                    -10.0 * x - 6.0 * y - 1.5 * z,
+                    (15.0 * x + 8.0 * y + 1.5 * z) / time,
+                    (-6.0 * x - 3.0 * y - 0.5 * z) / time**2,
+                ]
+            )
         )
 
     def _asked(self, now: float) -> NDArray[np.float64]:
@@ -192,10 +203,10 @@ class Timeline:
         since = now - chunk.t0
         if now < self.end:
             piece = min(max(int(since / chunk.dt), 0), len(self._pieces) - 1)
-            return _basis(max(since - piece * chunk.dt, 0.0), 4) @ self._pieces[piece]
+            return _evaluate(self._pieces[piece], max(since - piece * chunk.dt, 0.0))
         after = now - self.end
         if after < self.config.rest:
-            return _basis(after, 5) @ self._tail
+            return _evaluate(self._tail, after)
         asked = np.zeros((4, self._n))
         asked[0] = self._final
         return asked
@@ -205,7 +216,7 @@ class Timeline:
         asked = self._asked(now)
         if now < self._fade_end:
             since = now - self._fade_start
-            asked = asked + (_basis(since, 6) @ self._fade) * (since < self._fade_time)
+            asked = asked + _evaluate(self._fade, since) * (since < self._fade_time)
         return asked
 
     def sample(self, now: float) -> Sample:
@@ -213,10 +224,11 @@ class Timeline:
 
         Without a chunk ``remaining`` is minus infinity and the reference is zero: hold instead.
         """
-        q, dq, ddq, dddq = self._derivatives(now)
-        peak = np.maximum(np.abs(dddq), np.abs(self._last_jerk))
-        self._last_jerk = dddq
-        reference = Reference(q, dq, ddq, dddq, peak)
+        derivatives = self._derivatives(now)
+        # Within a period the jerk is constant, or has one step (a knot), or bends little (the fade): its ends bound it.
+        jerk = np.abs(derivatives[3])
+        reference = Reference(derivatives, np.maximum(jerk, self._last_jerk))
+        self._last_jerk = jerk
         if self.chunk is None:
             return Sample(reference, np.zeros(3), -math.inf)
         remaining = self.end - now
