@@ -95,6 +95,17 @@ def test_text_is_the_published_network(compact: compact_module.Compact) -> None:
         assert encoded["text_mask"][row].tolist() == [1.0] * count + [0.0] * (minilm.TOKENS - count)
 
 
+def test_the_numbers_stay_those_that_were_compared_with_torch(compact: compact_module.Compact) -> None:
+    y, x = np.mgrid[:128, :224]
+    image = np.stack([x, 2 * y, (x + y) // 2], axis=-1).astype(np.uint8)
+    features = compact.encode(image, SENTENCES[0])
+    vision = [[0.8312, 1.2587, 6.8781], [3.0302, 8.1109, 2.4135], [-1.3102, -1.2985, -1.9363]]
+    text = [[0.0721, -0.0263, 0.4072], [-0.4535, 0.2060, -0.3564], [0.1713, 0.5713, 0.2559]]
+    assert np.abs(features["vision"][np.ix_([0, 55, 111], [0, 50, 111])] - vision).max() < 1e-3
+    assert np.abs(features["text"][np.ix_([0, 4, 9], [0, 200, 383])] - text).max() < 1e-3
+    assert features["text_mask"].tolist() == [1.0] * 10 + [0.0] * 22
+
+
 def test_batches_and_single_calls_agree(compact: compact_module.Compact) -> None:
     images = np.stack([picture(240, 424) for _ in range(3)])
     vision, text = compact.encode_images(images)["vision"], compact.encode_texts(SENTENCES)
