@@ -114,7 +114,7 @@ class TouchScene:
             objects=sample_objects(rng, names),
             target=target,
             hand=("left", "right")[int(rng.integers(2))],
-            table_rgb=hsv(rng.uniform(0, 360), rng.uniform(0.0, 0.30), rng.uniform(0.35, 0.90)),
+            table_rgb=hsv(rng.uniform(0, 360), rng.uniform(0.0, 0.22), rng.uniform(0.35, 0.90)),
             floor_rgb=(grey, grey, grey),
             light_direction=(float(np.sin(turn)), float(rng.uniform(-0.5, 0.5)), -1.0),
             light=float(rng.uniform(0.35, 0.70)),

@@ -22,7 +22,7 @@ HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
 
 NUM_OBJECTS = 3
 AREA_X = (0.30, 0.42)  # [m] centres of the things, ahead of the pelvis; both hands reach all of it
-AREA_Y = (-0.17, 0.17)  # [m]
+AREA_Y = (-0.15, 0.15)  # [m]
 GAP = 0.055  # [m] between two things, enough for a hand on one not to brush the other
 
 PAIR_SETS: tuple[str, ...] = ("trained", "heldout")
