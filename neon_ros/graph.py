@@ -70,7 +70,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("base", "stand holds the simulated pelvis, free lets the robot balance", "stand", ("stand", "free")),
         Argument("seed", "seed of the simulated scene", "0", numbers=(0, 2**31 - 1)),
         Argument("task", "scene and task of the simulator", "touch", ("touch",)),
-        Argument("instruction", "words at the start; auto is none until someone says some", AUTO),
+        Argument("instruction", "words at the start; auto is what the simulated scene asks for, none for real", AUTO),
         Argument("session", "name of the shared memory; two stacks on one machine need two", "neon"),
         Argument("image_topic", "topic of the head camera's pictures", "/camera/color/image_raw"),
         Argument("points_topic", "topic of the LiDAR's clouds", "/utlidar/cloud_livox_mid360"),
@@ -132,11 +132,22 @@ class Graph:
     processes: tuple[Process, ...]
 
 
-_SIM = ("robot_domain", "network_interface", "base", "seed", "task", "session", "ros_domain", "params_file")
+_TOPICS = ("image_topic", "points_topic")
+_SIM = (
+    "robot_domain",
+    "network_interface",
+    "base",
+    "seed",
+    "task",
+    "instruction",
+    "session",
+    "ros_domain",
+    "params_file",
+)
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
-    "sim": (("sim", "sim_sensors"), _SIM),
-    "view": (("view",), ("robot", "port", "session", "ros_domain", "params_file", "image_topic", "points_topic")),
+    "sim": (("sim", "sim_sensors"), (*_SIM, *_TOPICS)),
+    "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "backbone": (("backbone",), ("robot", "backbone", "instruction", "ros_domain", "params_file", "image_topic")),
 }
@@ -163,7 +174,6 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "robot_domain": lambda: "1" if sim else "0",
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "params_file": lambda: "",
-        "instruction": lambda: "",
     }
     for name, default in automatic.items():
         if values[name] == AUTO:
@@ -266,7 +276,7 @@ def _plain(values: Mapping[str, str]) -> Iterable[Process]:
     if values["robot"] == "sim":
         scene = ("--task", values["task"], "--seed", values["seed"], "--base", values["base"])
         yield Process("sim", "neon_ros.sim.process", arguments=(*session, *wire, *scene), vital=True)
-    mode = ("--mode", values["mode"])
+    mode = ("--robot", values["robot"], "--mode", values["mode"])
     yield Process("motor", "neon_ros.motor.process", arguments=(*session, *wire, *mode), vital=True)
     yield Process("guardian", "neon_ros.motor.guardian", arguments=(*session, *wire), vital=True)
 
@@ -300,17 +310,18 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
         vital=True,
     )
     if sim:
-        yield node("sim_sensors", session, {"image": values["image_topic"], "points": values["points_topic"]})
+        info = {"camera_info": f"{values['image_topic'].rsplit('/', 1)[0]}/camera_info"}
+        asked = {"say_task": values["instruction"] == AUTO}
+        yield node("sim_sensors", {**session, **asked}, {**image, **info, **points})
     if values["local_backbone"] == "true":
-        words = {"instruction": values["instruction"]} if values["instruction"] else {}
+        words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
         yield node("backbone", {"backbone": values["backbone"], **words}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
     yield node("action_head", policy)
     if values["view"] == "true" or everything:
-        world = session if sim else {}
-        yield node("view", {"port": int(values["port"]), **world}, {**image, **points})
+        yield node("view", {"port": int(values["port"])}, {**image, **points})
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:

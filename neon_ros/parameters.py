@@ -117,7 +117,7 @@ class ViewParameters:
     )
     port: int = parameter(8080, "TCP port of the browser view", low=1024, high=65535)
     rate: float = parameter(15.0, "refreshes per second [Hz]", low=1.0, high=60.0)
-    session: str = parameter("", "session of the simulator whose objects to draw; empty draws none")
+    browser: bool = parameter(True, "serve the browser view; false publishes predicted/* for RViz only")
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ class SimSensorsParameters:
     imu_rate: float = parameter(50.0, "IMU messages per second and sensor [Hz]", low=1.0, high=200.0)
     width: int = parameter(424, "picture width [px]", low=64, high=1280)
     height: int = parameter(240, "picture height [px]", low=48, high=720)
+    say_task: bool = parameter(False, "publish the sentence that the scene asks for as instruction")
     sim_timeout: float = parameter(20.0, "longest wait for the simulator at the start [s]", low=0.1, high=120.0)
 
 

@@ -18,6 +18,8 @@ EEF_POSES = "eef_poses"
 ACTION_CHUNK = "action_chunk"
 GUARD_REPORT = "guard_report"
 LATENCY = "latency"
+SCENE = "scene"
+PREDICTED_MARKERS = "predicted/markers"
 DIAGNOSTICS = "/diagnostics"
 ARM, DISARM, STOP = "arm", "disarm", "stop"
 

@@ -9,6 +9,7 @@ from neon_ros.cli.ros import node, settle, spin_until
 from neon_ros.errors import ConfigError, RobotError, refuse
 from neon_ros.sense.instruction import checked_instruction
 
+USAGE = 'usage: neon say "touch the red cube with your left hand" [name:=value ...]'
 WAIT = 3.0
 """How long to look for a listener [s]."""
 
@@ -16,9 +17,7 @@ WAIT = 3.0
 def run(arguments: Sequence[str]) -> int:
     """Run the verb; return its exit code."""
     if any(word in words.HELP for word in arguments):
-        print(
-            f'usage: neon say "touch the red cube with your left hand" [name:=value ...]\n\n{words.help_of("operator")}'
-        )
+        print(f"{USAGE}\n\n{words.help_of('operator')}")
         return 0
     given = words.read(arguments, {})
     if not given.plain:

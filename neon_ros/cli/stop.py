@@ -1,7 +1,7 @@
 """``neon stop``: stop the robot by the first way that works.
 
-Through the service of ``g1_command``; when ROS is dead, through the motor's shared memory; when another process holds that,
-by ending the motor process itself, whose last frames are damping.
+Through the service of ``g1_command``; when ROS is dead, through the motor's shared memory; when another process holds
+that, by ending the motor process itself, whose last frames are damping.
 """
 
 from __future__ import annotations
