@@ -133,20 +133,10 @@ class Graph:
 
 
 _TOPICS = ("image_topic", "points_topic")
-_SIM = (
-    "robot_domain",
-    "network_interface",
-    "base",
-    "seed",
-    "task",
-    "instruction",
-    "session",
-    "ros_domain",
-    "params_file",
-)
+_SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
-    "sim": (("sim", "sim_sensors"), (*_SIM, *_TOPICS)),
+    "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "backbone": (("backbone",), ("robot", "backbone", "instruction", "ros_domain", "params_file", "image_topic")),

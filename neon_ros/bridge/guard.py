@@ -15,7 +15,6 @@ def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters) -> G
     :param stamp_ns: when the report was written [ns, ROS clock].
     :param report: a :class:`neon_ros.motor.records.MotorReport`; this room knows no motor.
     """
-    limited = [(joint, reason) for joint, reasons in report.limited for reason in reasons]
     msg = GuardReport(
         state=report.state,
         reason=report.reason,
@@ -25,8 +24,8 @@ def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters) -> G
         chunks_refused=admission.refused,
         last_refusal=admission.last_refusal,
         chunk_age=report.chunk_age,
-        limited_joints=[joint for joint, _ in limited],
-        limited_reasons=[reason for _, reason in limited],
+        limited_joints=list(report.limited_joints),
+        limited_reasons=list(report.limited_reasons),
         limit_count=report.limit_count,
         period_p99=report.period_p99,
         mode_machine=report.mode_machine,

@@ -1,4 +1,4 @@
-"""What to draw, as ``visualization_msgs/MarkerArray`` and ``nav_msgs/Path``, for RViz, Foxglove and the browser view."""
+"""What to draw, as ``visualization_msgs/MarkerArray`` and ``nav_msgs/Path``, for RViz, Foxglove and the browser."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ from neon_ros.errors import NeonError
 
 EXIT_REFUSED = 2
 """Exit code when parameters, files or the robot were refused at the start; 1 is for a crash."""
+CLOSE_TIMEOUT = 2.0
+"""Longest wait for a node to finish what it is doing [s]."""
 
 
 class _Lane(threading.Thread):
@@ -42,6 +44,7 @@ class _Lane(threading.Thread):
             self.error = error
         finally:
             self._finished()
+            self.node.destroy_node()  # here, because an OpenGL context belongs to the thread that made it
 
 
 def run(factories: Mapping[str, Callable[[], Node]], arguments: Sequence[str] | None = None) -> int:
@@ -84,15 +87,16 @@ def _close(lanes: Sequence[_Lane]) -> int:
     code = 0
     for lane in reversed(lanes):
         lane.executor.shutdown()
-        if lane.is_alive():
-            lane.join(timeout=2.0)
+        if lane.ident is None:  # never started
+            lane.node.destroy_node()
+        else:
+            lane.join(timeout=CLOSE_TIMEOUT)
         if isinstance(lane.error, NeonError):
-            lane.node.get_logger().fatal(str(lane.error))
+            get_logger(lane.name).fatal(str(lane.error))
             code = EXIT_REFUSED
         elif lane.error is not None:
             sys.excepthook(type(lane.error), lane.error, lane.error.__traceback__)
             code = 1
-        lane.node.destroy_node()
     rclpy.try_shutdown()
     return code
 

@@ -55,8 +55,9 @@ class SimSensorsNode(Stage[SimSensorsParameters]):
 
     def destroy_node(self) -> None:
         """Free the camera."""
-        if getattr(self, "_rig", None) is not None:
-            self._rig.close()
+        rig: SensorRig | None = getattr(self, "_rig", None)
+        if rig is not None:
+            rig.close()
         super().destroy_node()
 
     def _update(self) -> tuple[SensorRig, SimState, int] | None:

@@ -77,8 +77,9 @@ class ViewNode(Stage[ViewParameters]):
 
     def destroy_node(self) -> None:
         """Close the page."""
-        if getattr(self, "_view", None) is not None:
-            self._view.close()
+        view: BrowserView | None = getattr(self, "_view", None)
+        if view is not None:
+            view.close()
         super().destroy_node()
 
     # the operator, from the browser's own threads ---------------------------------------------------------------
@@ -167,7 +168,7 @@ class ViewNode(Stage[ViewParameters]):
 def _world_object(solid: Any) -> WorldObject:
     rgb = tuple(round(255 * channel) for channel in solid.rgb)
     place, turn = tuple(solid.position.tolist()), tuple(solid.quaternion_wxyz.tolist())
-    return WorldObject(solid.name, solid.shape, solid.size, rgb, place, turn)  # type: ignore[arg-type]
+    return WorldObject(solid.name, solid.shape, solid.size, rgb, place, turn)
 
 
 main = main_of("view", ViewNode)

@@ -1,4 +1,4 @@
-"""The sensors of the simulated robot, made from its shared memory by another process: pictures, clouds, inertial readings.
+"""The sensors of the simulated robot, from its shared memory in another process: pictures, clouds, inertial readings.
 
 Nothing here steps physics: the newest state of the simulator is copied into a model built from the same scene.
 """
@@ -22,7 +22,7 @@ from neon_ros.sim.table import TouchScene, object_names
 
 TORSO_IMU = "imu_in_torso"
 _GRAVITY = np.array([0.0, 0.0, -9.81])  # [m/s^2] of MuJoCo's default world
-_SHAPES = {"box": "box", "bar": "box", "ball": "sphere", "can": "cylinder"}
+_SHAPES = {"cube": "box", "bar": "box", "ball": "sphere", "can": "cylinder"}
 
 
 class Thing(NamedTuple):
