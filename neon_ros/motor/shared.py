@@ -321,3 +321,11 @@ def _check_header(path: Path, file: int) -> None:
     if header["version"] != VERSION or header["size"] != SIZE or os.fstat(file).st_size != SIZE:
         got = f"version {header['version']}, {header['size']} bytes"
         raise RobotError(refuse(f"{path}", got, f"version {VERSION}, {SIZE} bytes: restart both sides"))
+    pid = int(header["motor_pid"])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        name = f"session {path.stem}"
+        raise RobotError(
+            refuse(name, f"a motor process ({pid}) that has ended", "a running one: start it again")
+        ) from None
