@@ -76,7 +76,7 @@ def test_weights_that_do_not_fit_are_refused(weights: dict[str, Any], message: s
 
 
 def test_a_broken_graph_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="g: got .*; allowed: an ONNX model"):
+    with pytest.raises(CheckpointError, match=r"g: got .*; allowed: an ONNX model"):
         join_graph(b"not a graph at all", {}, "g")
 
 
@@ -102,7 +102,7 @@ def test_half_floats_are_read_as_float32(tmp_path: Path) -> None:
 
 def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     path = weights_file(tmp_path / "w.safetensors", a=np.array([1, np.nan], np.float32))
-    with pytest.raises(CheckpointError, match="tensor a in .*: got values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"tensor a in .*: got values that are not finite"):
         read_weights(path)
 
 

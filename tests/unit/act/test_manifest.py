@@ -88,7 +88,7 @@ def test_every_flipped_bit_is_seen(folder: Path) -> None:
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         (folder / "head.onnx").write_bytes(bad)
-        with pytest.raises(CheckpointError, match="head.onnx: got sha256"):
+        with pytest.raises(CheckpointError, match=r"head.onnx: got sha256"):
             load_manifest(folder)
 
 
@@ -124,7 +124,7 @@ def test_an_entry_of_another_type_is_refused(folder: Path, entry: str, value: An
     raw = json.loads((folder / MANIFEST_FILE).read_text())
     raw[entry] = value
     (folder / MANIFEST_FILE).write_text(json.dumps(raw))
-    with pytest.raises(CheckpointError, match="an entry: got .*; allowed: the types of the manifest"):
+    with pytest.raises(CheckpointError, match=r"an entry: got .*; allowed: the types of the manifest"):
         load_manifest(folder)
 
 

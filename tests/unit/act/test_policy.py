@@ -130,7 +130,7 @@ def test_a_chunk_that_is_not_finite_never_leaves(shipped_shape: Path) -> None:
     checkpoint = open_checkpoint(shipped_shape)
     weights = {**checkpoint.weights, "head.out.bias": np.full_like(checkpoint.weights["head.out.bias"], np.inf)}
     broken = Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, weights))
-    with pytest.raises(ContractError, match="head.q_chunk: got values that are not finite; allowed: finite values"):
+    with pytest.raises(ContractError, match=r"head.q_chunk: got values that are not finite; allowed: finite values"):
         broken.act(Q)
 
 
@@ -187,12 +187,12 @@ def test_the_mlp_head_wants_its_checkpoint(copied: Callable[[], Path]) -> None:
     with pytest.raises(ConfigError, match="checkpoint: got none; allowed: the folder of a checkpoint for head mlp"):
         load_head("mlp", None)
     folder = copied()
-    with pytest.raises(CheckpointError, match="mode for .*got arms_only"):
+    with pytest.raises(CheckpointError, match=r"mode for .*got arms_only"):
         load_head("mlp", folder, mode="arms_only")
     raw = json.loads((folder / MANIFEST_FILE).read_text())
     raw["head"] = "dit"
     (folder / MANIFEST_FILE).write_text(json.dumps(raw))
-    with pytest.raises(CheckpointError, match="head of checkpoint .*: got dit; allowed: mlp"):
+    with pytest.raises(CheckpointError, match=r"head of checkpoint .*: got dit; allowed: mlp"):
         load_head("mlp", folder)
 
 
