@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_a_run_learns_and_its_checkpoint_acts(
     with (tmp_path / "run" / LOG_FILE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(float(row["step"])) for row in rows] == [20, 25, 40, 50, 60]
-    assert float(rows[-1]["val_place_mm"]) < 0.7 * float(rows[0]["val_place_mm"])
+    assert float(rows[-1]["val_place_mm"]) < 0.8 * float(rows[0]["val_place_mm"])
     assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
     assert any("s to go" in line for line in said)
     manifest = load_head("mlp", folder).manifest
@@ -82,7 +82,7 @@ def test_without_clouds_lidar_is_not_a_modality(
 def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(
     write_shards: Callable[..., Path], words: Any, toy_preset: Any, tmp_path: Path
 ) -> None:
-    def poisoned(sentences: list[str]) -> dict[str, np.ndarray]:
+    def poisoned(sentences: Sequence[str]) -> dict[str, np.ndarray]:
         said = words(sentences)
         said["text"][:, 1] = np.nan
         return said
