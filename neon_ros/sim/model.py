@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import mujoco
@@ -207,10 +208,15 @@ def place_robot(model: mujoco.MjModel, data: mujoco.MjData, q: NDArray[np.float6
 def _thin_meshes(spec: mujoco.MjSpec, folder: Path) -> None:
     for mesh in spec.meshes:
         name = mesh.name or Path(mesh.file).stem
-        vertices, faces = cluster(read_stl(folder / mesh.file), _MESH_CELL)
+        vertices, faces = _thin_mesh(folder / mesh.file)
         mesh.name, mesh.file = name, ""
         mesh.uservert, mesh.userface = vertices.ravel(), faces.ravel()
         mesh.maxhullvert = _HULL_VERTICES
+
+
+@cache
+def _thin_mesh(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    return cluster(read_stl(path), _MESH_CELL)
 
 
 def _armature(name: str, effort: float) -> float:

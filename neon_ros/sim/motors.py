@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.errors import ContractError, refuse
-from neon_ros.robot.joints import NUM_JOINTS
+from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 
 AMBIENT = 30.0  # [deg C] temperature of a rested motor
 
@@ -77,5 +77,7 @@ class Drive(NamedTuple):
         """
         for name, values in zip(self._fields, self, strict=True):
             if not np.isfinite(values).all():
-                raise ContractError(refuse(f"motor {name}", values, "finite numbers"))
+                joint = int(np.argmin(np.isfinite(values)))
+                got = f"{values[joint]} at {JOINT_NAMES[joint]}"
+                raise ContractError(refuse(f"motor {name}", got, "finite numbers"))
         return self

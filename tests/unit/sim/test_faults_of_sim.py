@@ -1,0 +1,32 @@
+"""Faults can only be asked for in words that mean something."""
+
+from __future__ import annotations
+
+import pytest
+
+from neon_ros.errors import ConfigError
+from neon_ros.sim.faults import Faults
+
+
+def test_the_default_is_a_healthy_robot() -> None:
+    assert Faults() == Faults(lowstate="ok", loss=0.0, hot_joint="", blocked_joint="", tilt=0.0, powered=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lowstate": "weird"}, "fault lowstate: got weird; allowed: ok, lost, frozen, corrupt"),
+        ({"hot_joint": "tail"}, "fault hot_joint: got tail; allowed: empty or one of left_hip_pitch_joint"),
+        ({"blocked_joint": "tail"}, "fault blocked_joint: got tail"),
+        ({"loss": 1.5}, "fault loss: got 1.5; allowed: 0 to 1"),
+        ({"loss": True}, "fault loss: got True"),
+        ({"temperature": float("nan")}, "fault temperature: got nan; allowed: -40 to 300"),
+        ({"tilt": 7.0}, "fault tilt: got 7.0"),
+        ({"tilt": "much"}, "fault tilt: got much"),
+        ({"mode_machine": 256}, "fault mode_machine: got 256; allowed: 0 to 255"),
+        ({"powered": 1}, "fault powered: got 1; allowed: true or false"),
+    ],
+)
+def test_nonsense_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Faults(**values)
