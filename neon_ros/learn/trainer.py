@@ -62,9 +62,9 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     data = load_demonstrations(Path(data_dir))
     say(f"{len(data)} frames of {len(np.unique(data.arrays['episode']))} episodes")
-    sentences = Sentences(
-        instructions_of(data), encode_texts or _text_encoder(preset.backbone), preset.phrasings, preset.seed
-    )
+    encode = encode_texts or _text_encoder(preset.backbone)
+    cache = None if encode_texts else out_dir.parent
+    sentences = Sentences(instructions_of(data), encode, preset.phrasings, preset.seed, cache)
     say(f"{len(sentences.text)} sentences encoded")
     learn, apart = data.split(preset.validation, preset.seed)
     run = _start(preset, data, sentences, learn)

@@ -112,6 +112,18 @@ def every_row(sentences: Sentences, text: np.ndarray) -> list[int]:
     return [int(np.flatnonzero((bank == row).all((1, 2)))[0]) for row in text]
 
 
+def test_sentences_are_encoded_once(data: Demonstrations, words: Callable, tmp_path: Path) -> None:
+    first = Sentences(instructions_of(data), words, 2, seed=0, cache=tmp_path)
+
+    def never(sentences: list[str]) -> Arrays:
+        raise RuntimeError(f"asked again for {sentences}")
+
+    again = Sentences(instructions_of(data), never, 2, seed=0, cache=tmp_path)
+    np.testing.assert_array_equal(again.text, first.text)
+    with pytest.raises(RuntimeError, match="asked again"):
+        Sentences(instructions_of(data), never, 3, seed=0, cache=tmp_path)
+
+
 def test_batches_depend_on_the_seed_alone(data: Demonstrations, words: Callable) -> None:
     sentences = Sentences(instructions_of(data), words, 4, seed=0)
     first, again = (draw_batch(data, sentences, np.arange(5), 3, np.random.default_rng(7)) for _ in range(2))
