@@ -71,6 +71,7 @@ class Limiter:
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
         self._plan_jerk = jerk * _PLAN
         self._top = np.stack([velocity, acceleration]) * _ROUNDING
+        self._farthest = velocity * (period * _ROUNDING)
         # A limited jerk leads from a state to within these of where constant acceleration would lead.
         dt = period
         self._coast = np.array([[1.0, dt, 0.5 * dt * dt], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
@@ -80,7 +81,7 @@ class Limiter:
         longest = stop_reach(fastest, np.zeros(self.n), acceleration, self._plan_jerk) / fastest
         longest = longest + acceleration / self._plan_jerk
         self._reach = np.stack([longest, longest * acceleration / (2.0 * self._plan_jerk)])
-        self._otg = ruckig.Ruckig(self.n, period) if self.n else None
+        self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
         self._output = ruckig.OutputParameter(self.n)
@@ -140,7 +141,8 @@ class Limiter:
         size = np.abs(state[1:])
         reach = (size * self._reach).sum(axis=0)
         low, high = self._low + _EDGE, self._high - _EDGE
-        inside = np.all(size <= self._top, axis=0) & (np.abs(coasting_velocity(v, a, jerk)) <= self._top[0])
+        inside = np.all(size <= self._top, axis=0) & (np.abs(q - self.state[0]) <= self._farthest)
+        inside &= np.abs(coasting_velocity(v, a, jerk)) <= self._top[0]
         free = (q - reach >= low) & (q + reach <= high)
         if not free.all():
             lowest, highest = stop_extent(q, v, a, acceleration, jerk)
@@ -187,7 +189,7 @@ class Limiter:
         frame = target[:3].copy()
         frame[1] = np.clip(target[1], -0.95 * limits.velocity, 0.95 * limits.velocity)
         frame[2] = np.clip(target[2], -0.9 * limits.acceleration, 0.9 * limits.acceleration)
-        jerk = np.clip(target[3], -0.75 * limits.jerk, 0.75 * limits.jerk)
+        jerk = np.clip(target[3], -0.49 * limits.jerk, 0.49 * limits.jerk)  # as much again is left to correct
         # A frame that was beyond the limits when the period began moves with less of its rates.
         jerk[np.abs(frame[2] - jerk * dt) > 0.95 * limits.acceleration] = 0.0
         too_fast = np.abs(frame[1] - (frame[2] - 0.5 * jerk * dt) * dt) > 0.97 * limits.velocity
@@ -226,7 +228,7 @@ class Limiter:
         wanted.target_position = target
         out = self._output
         try:
-            result = self._otg.update(wanted, out) if self._otg is not None else ruckig.Result.Error
+            result = self._otg.update(wanted, out)
         except ruckig.RuckigError:
             result = ruckig.Result.Error
         if result not in (ruckig.Result.Working, ruckig.Result.Finished):
