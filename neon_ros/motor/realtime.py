@@ -69,16 +69,16 @@ class Ticker:
             self._computing[index] = (now - self._last) * 1e-9
         if not self._deadline:
             self._deadline = now
-        self._deadline += self.period_ns
-        if now > self._deadline:
-            self._deadline += (now - self._deadline) // self.period_ns * self.period_ns
+        self._deadline = planned = self._deadline + self.period_ns
+        if now > planned:
+            self._deadline += (now - planned) // self.period_ns * self.period_ns
         else:
-            sleep_until(self._deadline)
+            sleep_until(planned)
         woke = time.monotonic_ns()
         if self._last:
             self._periods[index] = (woke - self._last) * 1e-9
             self._filled = min(self._filled + 1, len(self._periods))
-        self.late += woke - self._deadline > self.period_ns // 2
+        self.late += woke - planned > self.period_ns // 2
         self.ticks += 1
         self._last = woke
         return woke
