@@ -25,6 +25,7 @@ AUTO = "auto"
 """Value of an argument whose default depends on the others."""
 
 BOOL = ("true", "false")
+PERCEPTION_NICENESS = 10
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -90,6 +91,7 @@ class Process:
     :param remappings: topic names by node.
     :param params_file: parameter file read before ``parameters``.
     :param vital: the graph goes down when this process ends.
+    :param niceness: 0 for what keeps the robot moving, more for perception, which must not take the cores from it.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Process:
     remappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     params_file: str = ""
     vital: bool = False
+    niceness: int = 0
 
     def ros_arguments(self) -> list[str]:
         """Return what follows ``--ros-args``; values are written as JSON, which ROS reads as YAML."""
@@ -283,6 +286,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
         parameters: Mapping[str, object],
         remappings: Mapping[str, str] | None = None,
         vital: bool = False,
+        niceness: int = PERCEPTION_NICENESS,
     ) -> Process:
         return Process(
             name,
@@ -292,12 +296,14 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
             remappings={name: remappings} if remappings else {},
             params_file=values["params_file"],
             vital=vital,
+            niceness=niceness,
         )
 
     yield node(
         "g1_command",
         {**session, "robot": values["robot"], "mode": values["mode"], "autostart": values["autostart"] == "true"},
         vital=True,
+        niceness=0,
     )
     if sim:
         info = {"camera_info": f"{values['image_topic'].rsplit('/', 1)[0]}/camera_info"}

@@ -34,6 +34,11 @@ class Child:
         self.reported = False
         self._write = write
         libc = ctypes.CDLL(None)
+
+        def prepare() -> None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            os.nice(process.niceness)
+
         self.popen = subprocess.Popen(
             process.command(),
             env={**os.environ, **environment},
@@ -41,7 +46,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the children in order
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
+            preexec_fn=prepare,
         )
         self._reader = threading.Thread(target=self._read, args=(self.popen.stdout,), daemon=True)
         self._reader.start()

@@ -1,0 +1,11 @@
+"""The simulated or real G1 and the whole pipeline."""
+
+from __future__ import annotations
+
+from launch import LaunchDescription
+from neon_ros.launching import description
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return what to launch; the graph itself is described in neon_ros/graph.py."""
+    return description("g1_bringup")

@@ -1,0 +1,82 @@
+"""Turn the graph into launch actions; imported by ``launch/*.launch.py`` only, where ROS 2 is installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+from neon_ros.errors import ConfigError, refuse
+from neon_ros.graph import ARGUMENTS, ENTRIES, Process, build
+
+
+def description(entry: str) -> LaunchDescription:
+    """Return the launch description of one entry of :data:`neon_ros.graph.ENTRIES`."""
+    declared = []
+    for name in ENTRIES[entry][1]:
+        argument = ARGUMENTS[name]
+        choices = list(argument.choices) if argument.choices else None
+        declared.append(
+            DeclareLaunchArgument(
+                name, default_value=argument.default, description=argument.description, choices=choices
+            )
+        )
+    return LaunchDescription([*declared, OpaqueFunction(function=_actions, kwargs={"entry": entry})])
+
+
+def _actions(context: LaunchContext, entry: str) -> list[Any]:
+    """Build the graph from the values in ``context``; a refused value ends the launch before anything starts."""
+    _refuse_unknown(context.argv, entry)
+    given = {name: LaunchConfiguration(name).perform(context) for name in ENTRIES[entry][1]}
+    graph = build(given, entry)
+    actions: list[Any] = [SetEnvironmentVariable(name, value) for name, value in graph.environment.items()]
+    for process in graph.processes:
+        action = _action(process)
+        actions.append(action)
+        if process.vital:
+            reason = f"{process.name} ended; without it nothing works"
+            ending = [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
+            actions.append(RegisterEventHandler(OnProcessExit(target_action=action, on_exit=ending)))
+    return actions
+
+
+def _refuse_unknown(argv: Iterable[str], entry: str) -> None:
+    """Refuse a misspelt argument, which launch would ignore; a launch file that includes ours may have its own.
+
+    :raises ConfigError: when ours is the file on the command line and does not know an argument.
+    """
+    if any(word.endswith(f"{entry}.launch.py") for word in sys.argv):
+        for word in argv:
+            name = word.partition(":=")[0]
+            if name not in ENTRIES[entry][1]:
+                raise ConfigError(refuse("argument", name, ", ".join(ENTRIES[entry][1])))
+
+
+def _action(process: Process) -> Any:
+    """Return a ROS node, or a plain process, as launch runs it."""
+    prefix = f"nice -n {process.niceness}" if process.niceness else ""
+    common: dict[str, Any] = {"output": "screen", "emulate_tty": False, "prefix": prefix}
+    if not process.nodes:
+        return ExecuteProcess(cmd=process.command(), name=process.name, **common)
+    return Node(
+        package="neon_ros",
+        executable=process.name,
+        arguments=list(process.arguments),
+        ros_arguments=process.ros_arguments(),
+        **common,
+    )
