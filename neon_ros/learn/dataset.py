@@ -1,13 +1,12 @@
 """The demonstrations in memory: shards are checked frame by frame, sentences encoded once, batches drawn from a seed.
 
-A shard is an ``.npz`` of arrays over N frames, see :data:`SHARD`.  Each frame carries the expert's chunk for all six
+A shard is an ``.npz`` of arrays over N frames, see :mod:`neon_ros.data.episode`.  Each frame carries the expert's chunk for all six
 instructions of its scene (two hands, three things), so one picture teaches six sentences.
 """
 
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neon_ros.data.episode import SHARD, load_shard
 from neon_ros.encode.eef import eef_rows
 from neon_ros.encode.lidar import MAX_POINTS
 from neon_ros.encode.proprio import proprio_rows
 from neon_ros.errors import ContractError, refuse
 from neon_ros.learn.language import COLOURS, HANDS, SHAPES, Instruction, every_sentence
 
-HORIZON = 16
-COLUMNS = 17
 THINGS = 3
-
-SHARD: dict[str, tuple[int | None, ...]] = {
-    "vision": (None, None),  # picture tokens, float16
-    "q": (29,),  # [rad]
-    "dq": (29,),  # [rad/s]
-    "gravity": (3,),  # unit vector in the pelvis frame
-    "gyroscope": (3,),  # [rad/s]
-    "eef": (2, 7),  # left and right hand in the pelvis frame: position [m], quaternion x y z w
-    "points": (None, 3),  # thinned cloud in the torso frame [m], NaN where there is no point
-    "chunks": (len(HANDS), THINGS, HORIZON, COLUMNS),  # the expert's targets [rad]
-    "colour": (THINGS,),  # index into COLOURS
-    "shape": (THINGS,),  # index into SHAPES
-    "place": (THINGS, 3),  # centre in the pelvis frame [m]
-    "uv": (THINGS, 2),  # centre in the picture, 0 to 1 from the upper left
-    "seen": (THINGS,),  # whether the centre is in the picture
-    "episode": (),  # number of the episode
-}
-"""Shape of one frame of each array; ``None`` matches any length."""
 
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """All frames of all shards, arrays by the names of :data:`SHARD`."""
+    """All frames of all shards, arrays by the names of :data:`neon_ros.data.episode.SHARD`."""
 
     arrays: Mapping[str, NDArray[Any]]
 
@@ -85,36 +65,14 @@ def load_demonstrations(folder: Path) -> Demonstrations:
 
 
 def _load_shard(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ContractError(refuse(f"shard {path}", str(error), "a whole .npz of plain arrays")) from error
-    missing = sorted(set(SHARD) - set(arrays))
-    if missing:
-        raise ContractError(refuse(f"arrays of shard {path}", f"no {missing}", ", ".join(SHARD)))
-    frames = len(arrays["q"])
-    for name, shape in SHARD.items():
-        _check(arrays[name], name, frames, shape, path)
-    return {name: arrays[name] for name in SHARD}
-
-
-def _check(array: NDArray[Any], name: str, frames: int, shape: Sequence[int | None], path: Path) -> None:
-    tail = array.shape[1:]
-    fits = len(tail) == len(shape) and all(want in (None, got) for want, got in zip(shape, tail, strict=True))
-    if not fits or len(array) != frames:
-        raise ContractError(refuse(f"{name} of shard {path}", array.shape, (frames, *shape)))
-    if name in ("colour", "shape"):
-        words = COLOURS if name == "colour" else SHAPES
-        bad = (array < 0) | (array >= len(words))
-        allowed = f"0 to {len(words) - 1}"
-    elif name == "points":
-        bad, allowed = np.isinf(array), "finite values, or NaN for no point"
-    else:
-        bad, allowed = ~np.isfinite(array.astype(np.float32)), "finite values"
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ContractError(refuse(f"{name}{list(at[1:])} of frame {at[0]} of shard {path}", array[at], allowed))
+    arrays = load_shard(path)
+    for name, words in (("colour", COLOURS), ("shape", SHAPES)):
+        bad = (arrays[name] < 0) | (arrays[name] >= len(words))
+        if bad.any():
+            frame, thing = (int(i) for i in np.argwhere(bad)[0])
+            got = arrays[name][frame, thing]
+            raise ContractError(refuse(f"{name}[{thing}] of frame {frame} of {path}", got, f"0 to {len(words) - 1}"))
+    return arrays
 
 
 class Sentences:

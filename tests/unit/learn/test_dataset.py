@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neon_ros.data.episode import SHARD
 from neon_ros.errors import ContractError
-from neon_ros.learn.dataset import SHARD, Demonstrations, Sentences, draw_batch, instructions_of, load_demonstrations
+from neon_ros.learn.dataset import Demonstrations, Sentences, draw_batch, instructions_of, load_demonstrations
 from neon_ros.learn.language import COLOURS, HANDS, SHAPES, Instruction, every_sentence
 
 Arrays = dict[str, np.ndarray]
@@ -46,17 +47,12 @@ def change(name: str, index: tuple, value: float) -> Callable[[Arrays], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda a: a.pop("uv"), r"arrays of shard .*shard_0.npz: got no \['uv'\]"),
-        (lambda a: a.update(q=a["q"][:-1]), r"of shard .*shard_0.npz: got \(60, .*; allowed: \(59, "),
-        (lambda a: a.update(chunks=a["chunks"][:, :1]), r"chunks of shard .*: got \(60, 1, 3, 16, 17\)"),
-        (
-            change("chunks", (7, 1, 2, 15, 16), np.nan),
-            r"chunks\[1, 2, 15, 16\] of frame 7 of .*shard_0.npz: got nan",
-        ),
-        (change("vision", (3, 0, 5), np.inf), r"vision\[0, 5\] of frame 3 of shard .*: got inf"),
-        (change("points", (3, 0, 1), np.inf), r"points\[0, 1\] of frame 3 .*: got inf; allowed: finite values, or NaN"),
-        (change("colour", (59, 2), 6), r"colour\[2\] of frame 59 of shard .*: got 6; allowed: 0 to 5"),
-        (change("shape", (0, 0), -1), r"shape\[0\] of frame 0 of shard .*: got -1; allowed: 0 to 3"),
+        (lambda a: a.pop("uv"), r"arrays of .*shard_0.npz: got missing \['uv'\]"),
+        (lambda a: a.update(chunks=a["chunks"][:, :1]), r"chunks of .*: got \(60, 1, 3, 16, 17\)"),
+        (change("chunks", (7, 1, 2, 15, 16), np.nan), r"chunks\[1, 2, 15, 16\] of frame 7 of .*shard_0.npz: got nan"),
+        (change("vision", (3, 0, 5), np.inf), r"vision\[0, 5\] of frame 3 of .*: got inf"),
+        (change("colour", (59, 2), 6), r"colour\[2\] of frame 59 of .*: got 6; allowed: 0 to 5"),
+        (change("shape", (0, 0), -1), r"shape\[0\] of frame 0 of .*: got -1; allowed: 0 to 3"),
     ],
 )
 def test_a_broken_shard_is_named(
@@ -66,13 +62,10 @@ def test_a_broken_shard_is_named(
         load_demonstrations(write_shards(damage))
 
 
-def test_truncated_and_pickled_shards_are_refused(write_shards: Callable[..., Path]) -> None:
+def test_a_truncated_shard_is_named(write_shards: Callable[..., Path]) -> None:
     path = write_shards() / "shard_1.npz"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ContractError, match=r"shard .*shard_1.npz: got .*; allowed: a whole .npz of plain arrays"):
-        load_demonstrations(path.parent)
-    np.savez(path, q=np.array([{"not": "plain"}], dtype=object))
-    with pytest.raises(ContractError, match=r"shard .*shard_1.npz: got .*; allowed: a whole .npz of plain arrays"):
+    with pytest.raises(ContractError, match=r"shard_1.npz: got .*; allowed: a whole .npz of plain arrays"):
         load_demonstrations(path.parent)
 
 
