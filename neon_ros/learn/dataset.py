@@ -1,7 +1,7 @@
 """The demonstrations in memory: shards are checked frame by frame, sentences encoded once, batches drawn from a seed.
 
-A shard is an ``.npz`` of arrays over N frames, see :mod:`neon_ros.data.episode`.  Each frame carries the expert's chunk for all six
-instructions of its scene (two hands, three things), so one picture teaches six sentences.
+A shard is an ``.npz`` of arrays over N frames, see :mod:`neon_ros.data.episode`.  Each frame carries the expert's chunk
+for all six instructions of its scene (two hands, three things), so one picture teaches six sentences.
 """
 
 from __future__ import annotations
