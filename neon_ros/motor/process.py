@@ -25,7 +25,15 @@ from neon_ros.guard.machine import State
 from neon_ros.motor.fallback import Fallback
 from neon_ros.motor.link import Link, PayloadWriter
 from neon_ros.motor.loop import MotorLoop, TakenOver
-from neon_ros.motor.realtime import MOTOR_PRIORITY, Ticker, lock_memory, prefer_fifo, quiet_interpreter, sleep_until
+from neon_ros.motor.realtime import (
+    MOTOR_PRIORITY,
+    Ticker,
+    lock_memory,
+    prefer_fifo,
+    quiet_interpreter,
+    sleep_until,
+    warm_linear_algebra,
+)
 from neon_ros.motor.rpc import Locomotion, MotionSwitcher
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.motor.side import Side, fifo_ready
@@ -139,6 +147,7 @@ class Motor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
         LOG.info("mode %s, LowState from %s, commands to %s", self.memory.mode, self._source, self.commands.topic)
+        warm_linear_algebra()
         LOG.info("%s", lock_memory())
         fifo, how = prefer_fifo(MOTOR_PRIORITY) if self._fifo else (False, "SCHED_FIFO not asked for")
         LOG.info("%s", how)
