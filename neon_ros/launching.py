@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from launch.actions import (
@@ -49,9 +49,7 @@ def _actions(context: LaunchContext, entry: str) -> list[Any]:
         action = _action(process)
         actions.append(action)
         if process.vital:
-            reason = f"{process.name} ended; without it nothing works"
-            ending = [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
-            actions.append(RegisterEventHandler(OnProcessExit(target_action=action, on_exit=ending)))
+            actions.append(RegisterEventHandler(OnProcessExit(target_action=action, on_exit=_ending(process.name))))
     return actions
 
 
@@ -67,6 +65,18 @@ def _refuse_unknown(argv: Iterable[str], entry: str) -> None:
                 raise ConfigError(refuse("argument", name, ", ".join(ENTRIES[entry][1])))
 
 
+def _ending(name: str) -> Callable[[Any, LaunchContext], list[Any]]:
+    """Return what ends the launch when the vital process ``name`` has ended by itself."""
+
+    def ending(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        reason = f"{name} ended; without it nothing works"
+        return [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
+
+    return ending
+
+
 def _action(process: Process) -> Any:
     """Return a ROS node, or a plain process, as launch runs it."""
     prefix = f"nice -n {process.niceness}" if process.niceness else ""
@@ -76,6 +86,7 @@ def _action(process: Process) -> Any:
     return Node(
         package="neon_ros",
         executable=process.name,
+        exec_name=process.name,
         arguments=list(process.arguments),
         ros_arguments=process.ros_arguments(),
         **common,
