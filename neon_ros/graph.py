@@ -25,7 +25,7 @@ AUTO = "auto"
 """Value of an argument whose default depends on the others."""
 
 BOOL = ("true", "false")
-PERCEPTION_NICENESS = 10
+ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 10
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -91,7 +91,8 @@ class Process:
     :param remappings: topic names by node.
     :param params_file: parameter file read before ``parameters``.
     :param vital: the graph goes down when this process ends.
-    :param niceness: 0 for what keeps the robot moving, more for perception, which must not take the cores from it.
+    :param niceness: below 0, where the machine allows it, for the robot and its motors; above 0 for perception, which
+        must not take the cores from them.
     """
 
     name: str
@@ -265,13 +266,16 @@ def _environment(values: Mapping[str, str]) -> dict[str, str]:
 def _plain(values: Mapping[str, str]) -> Iterable[Process]:
     """Yield the processes without ROS."""
     wire = ("--domain", values["robot_domain"], "--interface", values["network_interface"])
-    session = ("--session", values["session"])
+    words = ("--session", values["session"], *wire)
     if values["robot"] == "sim":
         scene = ("--task", values["task"], "--seed", values["seed"], "--base", values["base"])
-        yield Process("sim", "neon_ros.sim.process", arguments=(*session, *wire, *scene), vital=True)
+        yield Process(
+            "sim", "neon_ros.sim.process", arguments=(*session, *wire, *scene), vital=True, niceness=ROBOT_NICENESS
+        )
     mode = ("--robot", values["robot"], "--mode", values["mode"])
-    yield Process("motor", "neon_ros.motor.process", arguments=(*session, *wire, *mode), vital=True)
-    yield Process("guardian", "neon_ros.motor.guardian", arguments=(*session, *wire), vital=True)
+    words = (*session, *wire)
+    yield Process("motor", "neon_ros.motor.process", arguments=(*words, *mode), vital=True, niceness=ROBOT_NICENESS)
+    yield Process("guardian", "neon_ros.motor.guardian", arguments=words, vital=True, niceness=ROBOT_NICENESS)
 
 
 def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:

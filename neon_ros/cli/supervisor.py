@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import IO
 
@@ -37,7 +38,8 @@ class Child:
 
         def prepare() -> None:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            os.nice(process.niceness)
+            with suppress(PermissionError):  # only the superuser may be less nice than others
+                os.nice(process.niceness)
 
         self.popen = subprocess.Popen(
             process.command(),
