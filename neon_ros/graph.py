@@ -269,11 +269,9 @@ def _plain(values: Mapping[str, str]) -> Iterable[Process]:
     words = ("--session", values["session"], *wire)
     if values["robot"] == "sim":
         scene = ("--task", values["task"], "--seed", values["seed"], "--base", values["base"])
-        yield Process(
-            "sim", "neon_ros.sim.process", arguments=(*session, *wire, *scene), vital=True, niceness=ROBOT_NICENESS
-        )
+        world = (*words, *scene)
+        yield Process("sim", "neon_ros.sim.process", arguments=world, vital=True, niceness=ROBOT_NICENESS)
     mode = ("--robot", values["robot"], "--mode", values["mode"])
-    words = (*session, *wire)
     yield Process("motor", "neon_ros.motor.process", arguments=(*words, *mode), vital=True, niceness=ROBOT_NICENESS)
     yield Process("guardian", "neon_ros.motor.guardian", arguments=words, vital=True, niceness=ROBOT_NICENESS)
 
