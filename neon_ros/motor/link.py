@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
 from xml.sax.saxutils import quoteattr
 
 from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsPublication, DcpsEndpoint
@@ -208,6 +209,19 @@ class Link:
     def participant(self) -> DomainParticipant:
         """Return the DDS participant, for topics whose messages are objects (RPC)."""
         return self._participant
+
+    def close(self) -> None:
+        """Leave DDS with all that was made from this link; peers are told at once.  A second call does nothing."""
+        for entity in (self._participant, self._domain):
+            entity.__del__()  # what the binding does when the last reference goes, which cycles may delay for ever
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _topic(self, name: str, message: type) -> Topic:
         topic: Topic = Topic(self._participant, name, message)

@@ -38,6 +38,10 @@ CHECK_MODE, SELECT_MODE, RELEASE_MODE = 1001, 1002, 1003
 SET_VELOCITY = 7105
 OK, NOT_IMPLEMENTED, BAD_PARAMETER, INTERNAL = 0, 3203, 3204, 3202
 
+_RESEND = 0.3
+"""[s] A request is sent again after this: we may have discovered the service before it has discovered us.  Its calls set
+states rather than change them, so that serving one twice does no harm."""
+
 Handler = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 """Takes the parameters of a request; returns a code (0 is success) and the data of the response."""
 
@@ -113,11 +117,14 @@ class RpcClient:
                 time.sleep(0.01)
             identity = RequestIdentity_(time.monotonic_ns(), api_id)
             header = RequestHeader_(identity, RequestLease_(0), RequestPolicy_(0, False))
-            try:
-                self._channel.writer.write(Request_(header, json.dumps(dict(parameter)), []))
-            except DDSException as error:
-                raise RobotError(refuse(name, error, "a working DDS link")) from error
-            response = self._response(identity, deadline)
+            request = Request_(header, json.dumps(dict(parameter)), [])
+            response = None
+            while response is None and time.monotonic() < deadline:
+                try:
+                    self._channel.writer.write(request)
+                except DDSException as error:
+                    raise RobotError(refuse(name, error, "a working DDS link")) from error
+                response = self._response(identity, min(deadline, time.monotonic() + _RESEND))
         if response is None:
             raise RobotError(refuse(name, f"no answer within {timeout} s", "an answer"))
         code = int(response.header.status.code)
@@ -200,6 +207,7 @@ class RpcServer:
         self._handlers = dict(handlers)
         name = f"rt/api/{service}"
         self._channel = _Channel(link, (f"{name}/response", Response_), (f"{name}/request", Request_))
+        self.silent = False  # a robot that is switched off takes requests and says nothing
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"rpc {service}", daemon=True)
         self._thread.start()
@@ -216,6 +224,8 @@ class RpcServer:
                     self._answer(sample)
 
     def _answer(self, request: Request_) -> None:
+        if self.silent:
+            return
         code, data = self._handle(request.header.identity.api_id, request.parameter)
         if request.header.policy.noreply:
             return
