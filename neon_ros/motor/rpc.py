@@ -39,8 +39,8 @@ SET_VELOCITY = 7105
 OK, NOT_IMPLEMENTED, BAD_PARAMETER, INTERNAL = 0, 3203, 3204, 3202
 
 _RESEND = 0.3
-"""[s] A request is sent again after this: we may have discovered the service before it has discovered us.  Its calls set
-states rather than change them, so that serving one twice does no harm."""
+"""[s] A request is sent again after this: we may have discovered the service before it has discovered us.  The calls
+set states rather than change them, so that serving one twice does no harm."""
 
 Handler = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 """Takes the parameters of a request; returns a code (0 is success) and the data of the response."""

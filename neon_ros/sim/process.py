@@ -163,6 +163,8 @@ class Simulator:
         if faults.tilt != before.tilt:
             self.world.tilt(faults.tilt)
         self.firmware.machine = faults.mode_machine or self.world.scene.machine
+        for service in self._services:
+            service.silent = not faults.powered
         if faults.powered and not before.powered:
             self.firmware.reset(self.world.scene.start_pose())
 
