@@ -13,7 +13,7 @@ QUIET := $(if $(CI),-q,)
 
 SETUP := setup.py pyproject.toml requirements/constraints.txt
 MSG   := $(wildcard msg/*.xml msg/*.txt msg/*.toml msg/*.py msg/msg/*.msg msg/srv/*.srv)
-LINT  := neon_ros tests launch benchmarks setup.py msg/wheel_backend.py
+LINT  := neon_ros tests launch urdf benchmarks setup.py msg/wheel_backend.py
 
 export MUJOCO_GL ?= egl
 
@@ -89,7 +89,8 @@ $(STAMP)/run: $(STAMP)/messages
 	@sh .ci/rendering "$(BIN)/python"
 	@touch $@
 
-$(STAMP)/dev: $(STAMP)/run
+$(STAMP)/dev: $(STAMP)/run requirements/dev.txt
 	@echo "[dev] pytest, ruff, mypy, colcon, $(TORCH)"
+	@$(PIP) install $(QUIET) --no-deps --require-hashes -r requirements/dev.txt
 	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,ros,robot,train,dev]"
 	@touch $@

@@ -142,14 +142,20 @@ setup(
         "backbones": ["torch>=2.4", "transformers>=4.57", "accelerate>=1"],
         "gpu": ["onnxruntime-gpu>=1.18"],
         "test": ["pytest>=7", "hypothesis>=6"],
+        # requirements/dev.txt besides
         "dev": [
             "colcon-common-extensions",
+            "efficientnet-lite-pytorch==0.1.0",
             "far-unitree-sdk==0.1.8; platform_machine == 'x86_64'",
             "hypothesis>=6",
             "mypy>=1.10",
+            "playwright>=1.40",
             "pytest>=7",
             "ruff>=0.6",
+            "scipy>=1.10",
+            "transformers>=4.57",
             "types-PyYAML",
+            "yourdfpy>=0.0.56",
         ],
     },
     entry_points={

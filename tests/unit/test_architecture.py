@@ -37,6 +37,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),
     "cli": (EVERY_ROOM | {"bridge", "nodes", "cli"}, {"rclpy", "mujoco", *MESSAGES, *PURE_FILES}),
     "graph": (set(), {"yaml"}),
+    "launching": ({"graph"}, {"launch", "launch_ros"}),
     "contracts": (set(), set()),
     "errors": (set(), set()),
     "resources": (set(), set()),
@@ -45,7 +46,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
 }
 # Modules that only the named files (or folders) may import.
 ONLY_IN = {
-    "torch": ("encode/networks.py", "act/networks/", "learn/"),
+    "torch": ("encode/networks.py", "encode/backbones/foundation/", "act/networks/", "learn/"),
+    "huggingface_hub": ("encode/backbones/foundation/",),
+    "transformers": ("encode/backbones/foundation/",),
     "cyclonedds": ("motor/link.py", "motor/rpc.py"),
     "unitree_sdk2py": ("motor/link.py", "motor/rpc.py"),
     "rclpy": ("bridge/", "nodes/", "cli/"),
