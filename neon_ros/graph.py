@@ -163,7 +163,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         _check_argument(ARGUMENTS[name], value)
     sim = values["robot"] == "sim"
     automatic: dict[str, Callable[[], str]] = {
-        "checkpoint": lambda: _shipped_checkpoint(values["head"]),
+        "checkpoint": lambda: shipped_checkpoint(values["head"]),
         "network_interface": lambda: "lo" if sim else "",
         "robot_domain": lambda: "1" if sim else "0",
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
@@ -178,7 +178,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
     return values
 
 
-def _shipped_checkpoint(head: str) -> str:
+def shipped_checkpoint(head: str) -> str:
     """Return the folder of the checkpoint that ships for ``head``; nothing for a head without weights."""
     return str(_CHECKPOINTS / _CHECKPOINT_OF_HEAD[head]) if head in _CHECKPOINT_OF_HEAD else ""
 

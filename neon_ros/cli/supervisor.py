@@ -102,22 +102,25 @@ class Supervisor:
         with self._lock:
             self._out(line)
 
-    def run(self, seconds: float | None = None, finished: Callable[[], bool] | None = None) -> bool:
+    def start(self) -> None:
+        """Start all processes in order."""
+        for process in self.graph.processes:
+            if self._signalled.is_set():
+                break
+            self._children.append(Child(process, self.graph.environment, self.write))
+
+    def run(self, seconds: float | None = None) -> bool:
         """Start everything, wait, end everything.
 
         :param seconds: time limit [s]; ``None`` for none.
-        :param finished: asked ten times a second whether to end.
         :returns: whether no vital process ended by itself.
         """
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         deadline = float("inf") if seconds is None else time.monotonic() + seconds
         try:
-            for process in self.graph.processes:
-                if self._signalled.is_set():
-                    break
-                self._children.append(Child(process, self.graph.environment, self.write))
+            self.start()
             while not self._signalled.wait(0.1):
-                if self._vital_ended() or time.monotonic() > deadline or (finished is not None and finished()):
+                if self.vital_ended() or time.monotonic() > deadline:
                     break
         finally:
             self.end()
@@ -128,7 +131,8 @@ class Supervisor:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signalled.set()
 
-    def _vital_ended(self) -> bool:
+    def vital_ended(self) -> bool:
+        """Say which processes have ended by themselves since the last call; return whether a vital one has."""
         for child in self._children:
             if child.reported or child.popen.poll() is None:
                 continue

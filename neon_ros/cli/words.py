@@ -88,3 +88,44 @@ def help_of(entry: str) -> str:
         allowed = f" ({'|'.join(argument.choices)})" if argument.choices else ""
         lines.append(f"  {name + ':=' + argument.default:<28} {argument.description}{allowed}")
     return "\n".join(lines)
+
+
+def nothing_else(words: Words) -> None:
+    """Refuse plain words and ``name:=value`` words where a verb takes flags only.
+
+    :raises ConfigError: naming the first.
+    """
+    no_plain(words)
+    if words.assigned:
+        name = next(iter(words.assigned))
+        raise ConfigError(refuse("argument", f"{name}:={words.assigned[name]}", "options beginning with --"))
+
+
+def required(name: str, value: str) -> str:
+    """Return the value of an option that must be given.
+
+    :raises ConfigError: when it is empty.
+    """
+    if not value:
+        raise ConfigError(refuse(name, "nothing", "a value"))
+    return value
+
+
+def choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return the value if it is one of ``allowed``.
+
+    :raises ConfigError: listing them.
+    """
+    if value not in allowed:
+        raise ConfigError(refuse(name, repr(value), ", ".join(allowed)))
+    return value
+
+
+def whole(name: str, value: str) -> int:
+    """Return a whole number that is not negative.
+
+    :raises ConfigError: on anything else.
+    """
+    if not value.isdecimal() or len(value) > 18:
+        raise ConfigError(refuse(name, repr(value), "a whole number from 0 on"))
+    return int(value)

@@ -1,0 +1,106 @@
+"""``neon eval``: judge a head closed loop, beside what it must beat."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neon_ros.cli import words
+
+if TYPE_CHECKING:
+    from neon_ros.learn.evaluate import EvalConfig
+
+USAGE = """usage: neon eval [--task touch] [--episodes 100] [--seed 0] [--checkpoint FOLDER] [--graph] [--only NAME,...]
+
+Success with its 95 % interval, beside baselines that see nothing, hear nothing or have learned nothing, and on
+colour-shape pairs and sentences that training never showed.  Evaluation seeds never meet training seeds.
+
+  --graph       through the real nodes, the real topics and the robot's own DDS, in real time (about 10 s an episode);
+                without it in one process, faster than real time
+  --only        some of: policy, blind, wordless, random, expert, heldout_pairs, heldout_phrasings
+"""
+EXAMS = ("policy", "blind", "wordless", "random", "expert", "heldout_pairs", "heldout_phrasings")
+FLAGS = {**dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only"), True), "graph": False}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb; return its exit code."""
+    if any(word in words.HELP for word in arguments):
+        print(USAGE)
+        return 0
+    given = words.read(arguments, FLAGS)
+    words.no_plain(given)
+    flags = given.flags
+    words.choice("--task", flags.get("task", "touch"), ("touch",))
+    episodes, seed = (
+        words.whole("--episodes", flags.get("episodes", "100")),
+        words.whole("--seed", flags.get("seed", "0")),
+    )
+    graph = "graph" in flags
+    offered = ("policy", "heldout_pairs", "heldout_phrasings") if graph else EXAMS
+    only = flags["only"].split(",") if "only" in flags else list(offered)
+    for name in only:
+        words.choice("--only", name, offered)
+    from neon_ros.graph import shipped_checkpoint
+
+    checkpoint = Path(flags.get("checkpoint") or shipped_checkpoint("mlp"))
+    if graph:
+        from neon_ros.cli.exam import examine
+
+        results = examine(checkpoint, episodes, seed, only, given.assigned)
+    else:
+        words.nothing_else(given)
+        results = _in_process(checkpoint, episodes, seed, only)
+    from neon_ros.learn.statistics import table
+
+    print(f"task touch, {episodes} episodes each, seed {seed}, checkpoint {checkpoint}")
+    print(table(results))
+    return 0
+
+
+def _in_process(checkpoint: Path, episodes: int, seed: int, only: Sequence[str]) -> list[Any]:
+    """Return the results of the exams in one process."""
+    from neon_ros.act.heads import random_head
+    from neon_ros.act.policy import load_policy
+    from neon_ros.encode.backbones import load
+    from neon_ros.learn.agents import Agent, PolicyAgent
+    from neon_ros.learn.evaluate import Examiner
+
+    policy, backbone = load_policy(checkpoint), load("compact")
+    examiner = Examiner()
+    agents: dict[str, Any] = {
+        "blind": lambda: PolicyAgent(policy, backbone, blind=True),
+        "wordless": lambda: PolicyAgent(policy, backbone, wordless=True),
+        "random": lambda: PolicyAgent(random_head(checkpoint, seed), backbone),
+        "expert": examiner.expert,
+    }
+    results = []
+    for name in only:
+        agent: Agent = agents.get(name, lambda: PolicyAgent(policy, backbone))()
+        config = exam_of(name, episodes, seed)
+        results.append(examiner.run(agent, config, name, Progress(name, episodes)))
+    return results
+
+
+def exam_of(name: str, episodes: int, seed: int) -> EvalConfig:
+    """Return which exam ``name`` stands for."""
+    from neon_ros.learn.evaluate import EvalConfig
+
+    pairs = "heldout" if name == "heldout_pairs" else "trained"
+    phrasing = "heldout" if name == "heldout_phrasings" else "train"
+    return EvalConfig(episodes=episodes, seed=seed, pairs=pairs, phrasing=phrasing)
+
+
+class Progress:
+    """Say on stderr how far an exam is."""
+
+    def __init__(self, name: str, episodes: int) -> None:
+        self._name, self._episodes, self._won = name, episodes, 0
+
+    def __call__(self, done: int, result: Any) -> None:
+        """Take the result of one more episode."""
+        self._won += result.verdict == "success"
+        end = "\n" if done == self._episodes else ""
+        print(f"\r{self._name}: {self._won}/{done} of {self._episodes}   ", end=end, file=sys.stderr, flush=True)
