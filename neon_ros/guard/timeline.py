@@ -4,7 +4,7 @@ Within a chunk the reference is the cubic spline through its knots (C2, not-a-kn
 is met at its knots.  A chunk that arrives late simply starts in its middle: steps whose time has passed are skipped.
 What the joints are doing when it is joined differs from what it asks; that residual (position, velocity, acceleration)
 fades to zero along a quintic, so the whole is C2 across the seam.  The fade lasts ``fade`` and, for a residual that
-could not be faded within the limits in that time, as long as its peak jerk and acceleration need.  After the last step
+could not be faded within the limits in that time, as long as its peak rates need.  After the last step
 the reference slows to rest and stays.
 """
 
@@ -31,13 +31,13 @@ class TimelineConfig:
 
     :param fade: shortest time over which a residual fades [s].
     :param longest_fade: longest time that a large residual may take [s].
-    :param share: part of the jerk and acceleration limits that a fade may use.
+    :param share: part of the velocity, acceleration and jerk limits that a fade may use.
     :param rest: time from the last step to rest [s].
     """
 
     fade: float = 0.08
     longest_fade: float = 0.5
-    share: float = 0.5
+    share: float = 0.6
     rest: float = 0.2
 
     def __post_init__(self) -> None:
@@ -65,6 +65,23 @@ class Sample(NamedTuple):
     reference: Reference
     base_velocity: Vector
     remaining: float
+
+
+_CANDIDATES = 14  # durations tried for a fade
+
+
+def _fade_rates(points: int = 11) -> NDArray[np.float64]:
+    """Return derivatives 1 to 3 of the fading quintic over 0 to 1, at ``points`` (3, points, 3).
+
+    The last axis multiplies the start (q, v, a): see :meth:`Timeline._begin_fade` for the quintic's coefficients.
+    """
+    coefficients = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0.5], [-10, -6, -1.5], [15, 8, 1.5], [-6, -3, -0.5]])
+    u = np.linspace(0.0, 1.0, points)[:, None]
+    rates = [sum(math.perm(p, k) * u ** (p - k) * coefficients[p] for p in range(k, 6)) for k in (1, 2, 3)]
+    return np.array(rates)
+
+
+_FADE_RATES = _fade_rates()
 
 
 @lru_cache(maxsize=128)
@@ -125,6 +142,8 @@ class Timeline:
         self.config = TimelineConfig() if config is None else config
         self._limits = limits
         self._n = len(limits.lower)
+        self._times = np.geomspace(self.config.fade, self.config.longest_fade, _CANDIDATES)
+        self._budget = self.config.share * np.stack([limits.velocity, limits.acceleration, limits.jerk])
         self.clear()
 
     def clear(self) -> None:
@@ -166,19 +185,14 @@ class Timeline:
         self._last_jerk = np.abs(self._derivatives(now)[3])
 
     def _begin_fade(self, now: float, q: Vector, v: Vector, a: Vector) -> None:
-        """Plan the fade of a residual: per joint the quintic from (q, v, a) to rest at zero."""
-        config = self.config
-        jerk, acceleration = config.share * self._limits.jerk, config.share * self._limits.acceleration
-        # Peaks of the quintic over time T: jerk 60 q/T^3, 36 v/T^2, 9 a/T; acceleration 5.8 q/T^2, 4 v/T.
-        size_q, size_v, size_a = np.abs(q), np.abs(v), np.abs(a)
-        time = np.maximum.reduce(
-            [
-                np.cbrt(60.0 * size_q / jerk) + np.sqrt(36.0 * size_v / jerk) + 9.0 * size_a / jerk,
-                np.sqrt(5.8 * size_q / acceleration) + 4.0 * size_v / acceleration,
-                np.full(self._n, config.fade),
-            ]
-        )
-        time = np.minimum(time, config.longest_fade)
+        """Plan the fade of a residual: per joint the quintic from (q, v, a) to rest, as short as the limits allow."""
+        # Candidates T: peaks of the three derivatives of the quintic, each as a share of its limit (T, 3, n).
+        t = self._times
+        start = np.stack([np.outer(t**0, q), np.outer(t, v), np.outer(t * t, a)], axis=1)
+        peaks = np.abs(_FADE_RATES @ start[:, None]).max(axis=2)
+        usage = (peaks / self._budget / t[:, None, None] ** np.array([[1], [2], [3]])).max(axis=1)
+        usage[-1] = 0.0  # the longest is always allowed; the limiter sees to the rest
+        time = t[(usage <= 1.0).argmax(axis=0)]
         self._fade_start, self._fade_time = now, time
         self._fade_end = now + float(time.max(initial=0.0))
         x, y, z = q / time**3, v / time**2, a / time
