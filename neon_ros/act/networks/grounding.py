@@ -93,6 +93,7 @@ class Grounding(nn.Module):
         self.bias = nn.Parameter(torch.full((WHAT_SLOTS,), -1.0))
         self.sharpness = nn.Parameter(torch.full((1,), 1.5))
         self.scene = nn.Linear(WIDTH, SCENE_HEADS)
+        self.detail = ResidualBlock(WIDTH)
         self.value = nn.Linear(WIDTH, VALUE)
 
     def forward(self, vision: Tensor, text: Tensor, text_mask: Tensor, sentences: int = 1) -> Grounded:
@@ -123,5 +124,5 @@ class Grounding(nn.Module):
         scene = torch.softmax(self.scene(plain).transpose(1, 2), -1)  # (B, 3, T), looks at whatever helps
         heads = torch.cat([attention.unsqueeze(1), shared(scene)], 1)  # (B, 4, T)
         places = torch.matmul(heads, self.grid)  # (B, 4, 2)
-        values = torch.matmul(heads, shared(self.value(plain + self.position)))  # (B, 4, V)
+        values = torch.matmul(heads, shared(self.value(self.detail(plain + self.position))))  # (B, 4, V)
         return Grounded(places, values, slots[:, WHAT_SLOTS], match, attention)

@@ -80,7 +80,9 @@ class MlpHead(nn.Module):
         self.config = config
         joints = len(config.joint_indices)
         self.grounding = Grounding(config.rows, config.columns, config.channels, config.text_size)
-        self.place = nn.Linear(2 + VALUE, PLACE)
+        self.look = nn.Linear(2 + VALUE + joints, 128)  # the waist turns the camera
+        self.look_block = ResidualBlock(128)
+        self.place = nn.Linear(128, PLACE)
         self.absent = nn.ParameterDict(
             {
                 "backbone": nn.Parameter(torch.randn(GROUNDED) * 0.1),
@@ -131,8 +133,9 @@ class MlpHead(nn.Module):
 
         grounded = self.grounding(vision, text, text_mask, sentences)
         looked = torch.cat([grounded.places.flatten(1), grounded.values.flatten(1), grounded.how], -1)
-        place = self.place(torch.cat([grounded.places[:, 0], grounded.values[:, 0]], -1))  # (B, 3) [PLACE_UNIT]
+        target = torch.cat([grounded.places[:, 0], grounded.values[:, 0]], -1)  # (B, 2 + V)
         here = torch.matmul(q, self.pick)  # (B, J)
+        place = self.place(self.look_block(self.look(torch.cat([target, here], -1))))  # (B, 3) [PLACE_UNIT]
         fused = torch.cat(
             [
                 given("backbone", looked),
