@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("safetensors")
+
 from neon_ros.data.episode import SHARD
 from neon_ros.errors import ContractError
 from neon_ros.learn.dataset import Demonstrations, Sentences, draw_batch, instructions_of, load_demonstrations

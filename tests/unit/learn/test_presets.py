@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("yaml")
+
+import yaml
+
 from neon_ros.errors import ConfigError
 from neon_ros.learn.presets import load_preset, parse_preset, preset_names
 from neon_ros.resources import share
-
-yaml = pytest.importorskip("yaml")
 
 
 def raw(**changes: Any) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("fastcrc")
+
 from neon_ros.errors import ContractError
 from neon_ros.robot.layout import (
     LOW_CMD_BYTES,
