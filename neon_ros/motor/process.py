@@ -31,7 +31,9 @@ from neon_ros.motor.realtime import (
     lock_memory,
     prefer_fifo,
     quiet_interpreter,
+    receive_under_fifo,
     sleep_until,
+    threads_under_fifo,
     warm_linear_algebra,
 )
 from neon_ros.motor.rpc import Locomotion, MotionSwitcher
@@ -115,10 +117,12 @@ class Motor:
         mode = control_mode(options.mode)
         domain = options.domain if options.domain is not None else _DOMAIN[options.robot]
         self.memory = memory
-        self._fifo = options.fifo
         self._guarded = options.guardian
+        self._fifo, how = receive_under_fifo() if options.fifo else (False, "SCHED_FIFO not asked for")
+        LOG.info("%s", how)
         self.ticker = Ticker(options.rate)
-        link = Link(domain, options.interface, mark=f"neon_ros/{options.session}")
+        with threads_under_fifo(MOTOR_PRIORITY, options.fifo):
+            link = Link(domain, options.interface, mark=f"neon_ros/{options.session}")
         topic = f"rt/{mode.topic}"
         self.commands: PayloadWriter = link.low_cmd_writer(topic)
         self.side = Side(
@@ -127,7 +131,7 @@ class Motor:
             MotionSwitcher(link),
             Locomotion(link),
             refuse_writers=options.other_writers == "refuse",
-            ready=fifo_ready if options.fifo else None,
+            ready=fifo_ready if self._fifo else None,
         )
         self._source = f"{LOW_STATE}, domain {domain}, interface {options.interface}"
         self.loop = MotorLoop(
@@ -149,10 +153,10 @@ class Motor:
         LOG.info("mode %s, LowState from %s, commands to %s", self.memory.mode, self._source, self.commands.topic)
         warm_linear_algebra()
         LOG.info("%s", lock_memory())
-        fifo, how = prefer_fifo(MOTOR_PRIORITY) if self._fifo else (False, "SCHED_FIFO not asked for")
-        LOG.info("%s", how)
+        if self._fifo:
+            LOG.info("loop: %s", prefer_fifo(MOTOR_PRIORITY)[1])
         if self._guarded:
-            self.loop.guardian_timeout = _GUARDIAN_FIFO if fifo else _GUARDIAN_SHARED
+            self.loop.guardian_timeout = _GUARDIAN_FIFO if self._fifo else _GUARDIAN_SHARED
         self.side.start()
         quiet_interpreter()
         try:
