@@ -5,6 +5,8 @@ Each episode: disarm, lay out the scene, say the sentence, arm, and let the judg
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -130,7 +132,7 @@ def examine(
     """
     fixed = {"robot": "sim", "view": "false", "checkpoint": str(checkpoint), "instruction": "", "autostart": "false"}
     graph = build({"session": "neon_eval", **given, **fixed})
-    supervisor = Supervisor(replace(graph, environment=quiet_ros(graph.environment)), log_of("neon_eval.log"))
+    supervisor = Supervisor(replace(graph, environment=quiet_ros(graph.environment)), _log())
     settle({name: graph.arguments[name] for name in ("robot", "ros_domain", "session")})
     try:
         supervisor.start()
@@ -143,12 +145,9 @@ def examine(
         supervisor.end()
 
 
-def log_of(name: str) -> Callable[[str], None]:
-    """Return what writes the processes' lines into a file of the working folder."""
-    file = open(name, "w", encoding="utf-8")  # noqa: SIM115  closed with the process
-
-    def write(line: str) -> None:
-        file.write(f"{line}\n")
-        file.flush()
-
-    return write
+def _log() -> Callable[[str], None]:
+    """Return what writes the processes' lines into a file, which would else drown the progress."""
+    _, path = tempfile.mkstemp(prefix="neon_eval_", suffix=".log")
+    file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115  closed with the process
+    print(f"what the processes say goes to {path}", file=sys.stderr)
+    return lambda line: print(line, file=file)
