@@ -15,6 +15,7 @@ from neon_ros.errors import ContractError, refuse
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import ActionHeadParameters
+from neon_ros.sense.stream import RESTART_NS
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import Features as FeaturesMsg
 
@@ -33,13 +34,15 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
         model_ids = dict.fromkeys(ENCODERS, self.model_id)
         if manifest.backbone.tensors:
             model_ids["backbone"] = manifest.backbone.model_id
-        self._needs_backbone = config.needs_backbone and bool(manifest.backbone.tensors)
+        reads_backbone = bool(manifest.backbone.tensors)
+        self._needs_backbone = config.needs_backbone and reads_backbone
         self._collector = Collector(config.max_age, model_ids)
         # The time of the start: a restarted head is always newer than the one before.
         self._epoch, self._sequence = self.get_clock().now().nanoseconds, 0
         self._present: tuple[str, ...] = ()
         self._chunks = self.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
-        for source in FEATURE_SOURCES:
+        self._newest_ns = 0
+        for source in FEATURE_SOURCES if reads_backbone else ENCODERS:
             callback = self.guarded(self._on_features)
             self.create_subscription(FeaturesMsg, topics.features_topic(source), callback, topics.SENSOR_IN)
         if not self._needs_backbone:
@@ -66,6 +69,8 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
             self._act(joints)
 
     def _act(self, stamp_ns: int) -> None:
+        if self._newest_ns - RESTART_NS < stamp_ns <= self._newest_ns:
+            return  # a newer capture has been answered; the door would refuse this one
         manifest = self._head.manifest
         age, length = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9, manifest.horizon * manifest.dt
         if age > length:
@@ -74,7 +79,7 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
         moment = self._collector.at(stamp_ns)
         output = self._head.act(**moment.head_inputs())
         self.health.heard = time.monotonic()
-        self._sequence += 1
+        self._newest_ns, self._sequence = stamp_ns, self._sequence + 1
         chunk = ActionChunk(
             stamp_ns=stamp_ns,
             epoch=self._epoch,

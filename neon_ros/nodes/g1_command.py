@@ -34,6 +34,9 @@ from neon_ros.sense.poses import pose_from_matrix
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
+STEADY = 1.0
+"""How long every chunk must have come before a simulated robot arms itself [s]."""
+
 
 class G1CommandNode(Reporting, LifecycleNode):
     """Subscribe ``action_chunk``, serve ``arm``, ``disarm`` and ``stop``, publish the robot's state."""
@@ -53,7 +56,7 @@ class G1CommandNode(Reporting, LifecycleNode):
         self._memory: MotorMemory | None = None
         self._admission: Admission | None = None
         self._report = MotorReport()
-        self._active, self._autostart_at = False, 0.0
+        self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
         self._imu = self.create_publisher(Imu, topics.IMU, topics.SENSOR_OUT)
         self._hands = self.create_publisher(PoseArray, topics.EEF_POSES, topics.SENSOR_OUT)
@@ -172,8 +175,8 @@ class G1CommandNode(Reporting, LifecycleNode):
         admitted = self._admission.admit(chunk, self.get_clock().now().nanoseconds, time.monotonic())
         self._memory.write_chunk(admitted)
         self.finished("command", chunk.stamp_ns, started)
-        if self.config.autostart and self._report.state == "INACTIVE" and time.monotonic() > self._autostart_at:
-            self._autostart()
+        if self.config.autostart:
+            self._autostart(admitted.sequence)
 
     # the operator -----------------------------------------------------------------------------------------------
 
@@ -199,10 +202,16 @@ class G1CommandNode(Reporting, LifecycleNode):
                 raise Refused(refuse(kind, got, "an active node and at most one publisher"))
         return self._memory.request(kind)
 
-    def _autostart(self) -> None:
-        """Arm a simulated robot once; after that only an operator does."""
+    def _autostart(self, sequence: int) -> None:
+        """Arm a simulated robot once, when chunks have come for a while; after that only an operator does."""
+        now = time.monotonic()
+        if sequence != self._steady[1] + 1:  # the first, or one was lost: the machine is still starting up
+            self._steady = (now, sequence)
+        self._steady = (self._steady[0], sequence)
+        if now < max(self._autostart_at, self._steady[0] + STEADY) or self._report.state != "INACTIVE":
+            return
         accepted, said = self._ask(topics.ARM)
-        self._autostart_at = float("inf") if accepted else time.monotonic() + 1.0
+        self._autostart_at = float("inf") if accepted else now + 1.0
         self.get_logger().info(f"autostart: {'armed' if accepted else 'refused'}: {said}")
 
     def problem(self) -> str:
