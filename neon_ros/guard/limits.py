@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +50,7 @@ class LimitConfig:
     leg: Dynamic = Dynamic(10.0, 100.0, 5000.0)
     waist: Dynamic = Dynamic(2.0, 15.0, 800.0)
     arm: Dynamic = Dynamic(4.0, 40.0, 2000.0)
-    joints: Mapping[str, Dynamic] = field(default_factory=lambda: MappingProxyType({}))
+    joints: Mapping[str, Dynamic] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -110,17 +110,23 @@ def _spline(q: NDArray[np.float64], dt: float) -> NDArray[np.float64]:
     return pieces
 
 
+@lru_cache(maxsize=8)
+def _differentiation(powers: int) -> NDArray[np.float64]:
+    """Return the matrix (4 powers, powers): row 4 r + k picks the factor of ``t**r`` in the k-th derivative."""
+    matrix = np.zeros((powers, 4, powers))
+    for k in range(4):
+        for p in range(k, powers):
+            matrix[p - k, k, p] = math.perm(p, k)
+    return matrix.reshape(4 * powers, powers)
+
+
 def _with_derivatives(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return coefficients (..., powers, 4 n) of the value and its first three derivatives, for :func:`_evaluate`.
 
     :param coefficients: of the value (..., powers, n).
     """
     *lead, powers, n = coefficients.shape
-    out = np.zeros((*lead, powers, 4, n))
-    for k in range(4):
-        for p in range(k, powers):
-            out[..., p - k, k, :] = math.perm(p, k) * coefficients[..., p, :]
-    return out.reshape(*lead, powers, 4 * n)
+    return (_differentiation(powers) @ coefficients).reshape(*lead, powers, 4 * n)
 
 
 def _evaluate(coefficients: NDArray[np.float64], t: float) -> NDArray[np.float64]:
