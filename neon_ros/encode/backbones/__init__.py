@@ -11,13 +11,18 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from neon_ros.encode.backbones.base import Backbone
+from neon_ros.encode.backbones.base import Backbone, WindowBackbone
 from neon_ros.errors import ConfigError, refuse
 
-__all__ = ["Backbone", "known", "load"]
+__all__ = ["Backbone", "WindowBackbone", "known", "load"]
 
 ENTRY_POINTS = "neon_ros.backbones"
-_OURS = {"compact": "neon_ros.encode.backbones.compact:Compact"}
+_HERE = "neon_ros.encode.backbones"
+_OURS = {
+    "compact": f"{_HERE}.compact:Compact",
+    "cosmos_reason": f"{_HERE}.foundation.cosmos_reason:CosmosReason",
+    "qwen_omni": f"{_HERE}.foundation.qwen_omni:QwenOmni",
+}
 
 
 def known() -> tuple[str, ...]:

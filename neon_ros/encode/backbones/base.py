@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.contracts import FloatArray
+from neon_ros.encode.backbones.observation import Observation, Sound
 
 
 @runtime_checkable
@@ -38,3 +39,28 @@ class Backbone(Protocol):
 
     def encode_texts(self, instructions: Sequence[str]) -> dict[str, FloatArray]:
         """Return the tensors that depend on the instruction only, batched: B sentences to (B, …)."""
+
+
+@runtime_checkable
+class WindowBackbone(Backbone, Protocol):
+    """A backbone that sees, hears and remembers: its features speak of a window of time, not of one picture."""
+
+    def encode_window(self, observation: Observation) -> dict[str, FloatArray]:
+        """Return all tensors of a window; nothing is remembered that would change a result.
+
+        :raises ContractError: on a window too long, or sound that the model cannot hear.
+        """
+
+    def watch(
+        self, stamp_ns: int, image: NDArray[np.uint8], instruction: str = "", sound: Sound | None = None
+    ) -> dict[str, FloatArray]:
+        """Return all tensors of the stream so far, for the price of its newest picture.
+
+        :param stamp_ns: capture time [ns, ROS clock], increasing.
+        :param instruction: the words in force; empty for none.
+        :param sound: heard since the last call.
+        :raises ContractError: on what cannot be read; the stream is then as before.
+        """
+
+    def clear(self) -> None:
+        """Forget the stream."""
