@@ -19,7 +19,7 @@ from neon_ros.errors import ConfigError, ContractError, refuse
 from neon_ros.sim.model import CAMERA, VISUAL_GROUPS
 
 GL_BACKENDS: tuple[str, ...] = ("egl", "osmesa")
-_TILE = 512  # [px] edge of the block of noise that is cut at random places
+_TILE = 128  # [px] edge of the block of noise that is cut at a random place
 
 
 def gl_backend() -> str:
@@ -146,62 +146,40 @@ class HeadCamera:
 
 
 @dataclass(frozen=True)
-class CameraNoise:
-    """What a real sensor adds to a rendered picture: exposure, white balance, gamma and grain.
+class Exposure:
+    """What a real camera does to a picture besides the lens: exposure, white balance and noise.
 
-    :param exposure: factor on the light.
-    :param white_balance: factors on red, green and blue.
-    :param gamma: exponent on the brightness, 1 leaves it.
-    :param grain: standard deviation of the noise per pixel and channel [grey levels].
+    :param gain: brightness factor of the exposure.
+    :param white_balance: factor on red, green and blue.
+    :param noise: standard deviation of the noise per pixel and channel [of 255].
     """
 
-    exposure: float = 1.0
+    gain: float = 1.0
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    gamma: float = 1.0
-    grain: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
-        values = np.array([self.exposure, *self.white_balance, self.gamma])
-        if values.shape != (5,) or not (np.isfinite(values).all() and (values > 0).all()):
-            raise ContractError(
-                refuse(
-                    "camera exposure, white balance, gamma",
-                    values,
-                    "finite numbers above 0",
-                )
-            )
-        if not (np.isfinite(self.grain) and 0 <= self.grain <= 64):
-            raise ContractError(refuse("camera grain", self.grain, "0 to 64 grey levels"))
+        factors = np.array([self.gain, *self.white_balance])
+        if factors.shape != (4,) or not (np.isfinite(factors).all() and (factors > 0).all()):
+            raise ContractError(refuse("camera gain and white balance", factors, "four finite numbers above 0"))
+        if not 0 <= self.noise <= 64:
+            raise ContractError(refuse("camera noise", self.noise, "0 to 64 of 255"))
 
-    @staticmethod
-    def sample(rng: np.random.Generator, strength: float = 1.0) -> CameraNoise:
-        """Draw the look of one camera on one day.
-
-        :param strength: 0 for a perfect camera, 1 for the spread used in training.
-        """
-        return CameraNoise(
-            exposure=float(np.exp(rng.normal(0.0, 0.15 * strength))),
-            white_balance=tuple(float(w) for w in np.exp(rng.normal(0.0, 0.04 * strength, 3))),  # type: ignore[arg-type]
-            gamma=float(np.exp(rng.normal(0.0, 0.08 * strength))),
-            grain=float(strength * rng.uniform(1.0, 5.0)),
-        )
-
-    def apply(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Return ``image`` (H, W, 3) as this camera would have delivered it."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ContractError(refuse("image", f"{image.dtype} {image.shape}", "uint8 (H, W, 3)"))
-        levels = np.arange(256)[:, None] / 255.0  # (256, 1)
-        table = 255.0 * (levels * self.exposure * np.array(self.white_balance)) ** self.gamma  # (256, 3)
-        table = np.clip(np.rint(table), 0, 255).astype(np.int16)
-        out = np.stack([table[:, c][image[:, :, c]] for c in range(3)], axis=2)  # (H, W, 3)
-        if self.grain > 0:
-            out = out + _grain(image.shape[0], image.shape[1], self.grain, rng)
+    def expose(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return ``picture`` (H, W, 3) as this camera would have delivered it."""
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ContractError(refuse("picture", f"{picture.dtype} {picture.shape}", "uint8 (H, W, 3)"))
+        levels = np.arange(256)[:, None] * (self.gain * np.array(self.white_balance))  # (256, 3)
+        table = np.clip(np.rint(levels), 0, 510).astype(np.int16)
+        out = np.stack([table[:, c][picture[:, :, c]] for c in range(3)], axis=2)  # (H, W, 3)
+        if self.noise > 0:
+            out += _grain(picture.shape[0], picture.shape[1], self.noise, rng)
         return np.clip(out, 0, 255).astype(np.uint8)
 
 
 def _grain(height: int, width: int, sigma: float, rng: np.random.Generator) -> NDArray[np.int16]:
-    # One block of noise, cut at a random place and tiled: a tenth of the cost of drawing every pixel.
-    tile = np.rint(rng.standard_normal((_TILE // 4, _TILE // 4, 3), dtype=np.float32) * sigma).astype(np.int16)
-    repeats = (-(-height // tile.shape[0]) + 1, -(-width // tile.shape[1]) + 1, 1)
-    top, left = (int(v) for v in rng.integers(0, tile.shape[0], 2))
+    # One block of noise, cut at a random place and tiled: a third of the cost of drawing every pixel.
+    tile = np.rint(rng.standard_normal((_TILE, _TILE, 3), dtype=np.float32) * sigma).astype(np.int16)
+    repeats = (-(-height // _TILE) + 1, -(-width // _TILE) + 1, 1)
+    top, left = (int(v) for v in rng.integers(0, _TILE, 2))
     return np.tile(tile, repeats)[top : top + height, left : left + width]

@@ -1,9 +1,9 @@
 """The table of the task `touch`: three coloured things on a table, drawn from a seed and placed without recompiling.
 
-The model is compiled once with a table and three free bodies; :meth:`TouchScene.apply` then changes shapes, sizes, colours,
-masses, poses, light and camera mount of that model in about a millisecond.  A scene is a pure function of its seed and purpose, so two
-processes that share the seed share the scene.  Training and evaluation draw from different streams of the same generator: no
-seed of one can give a scene of the other.
+The model is compiled once with a table and three free bodies; :meth:`TouchScene.apply` then changes shapes, sizes,
+colours, masses, poses, light and camera mount of that model in about a millisecond.  A scene is a pure function of
+its seed and purpose, so two processes that share the seed share the scene.  Training and evaluation draw from
+different streams of the same generator: no seed of one can give a scene of the other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.errors import ConfigError, ContractError, refuse
+from neon_ros.sim.camera import Exposure
 from neon_ros.sim.model import CAMERA, CAMERA_POS, camera_quaternion_wxyz, ready_pose
 from neon_ros.sim.things import NUM_OBJECTS, PAIR_SETS, SceneObject, hsv, inertia, sample_objects, sample_pairs, triple
 
@@ -31,26 +32,6 @@ _TYPES = {
     "bar": mujoco.mjtGeom.mjGEOM_BOX,
 }
 _BODY, _GEOM, _JOINT = "object_{}", "object_{}_shape", "object_{}_free"
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """What the camera does to a picture besides the lens.
-
-    :param gain: brightness factor of the exposure.
-    :param white_balance: factor per channel (3,).
-    :param noise: standard deviation of the pixel noise [of 255].
-    """
-
-    gain: float
-    white_balance: tuple[float, float, float]
-    noise: float
-
-    def expose(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Return ``picture`` (H, W, 3) as this camera would have delivered it."""
-        light = picture.astype(np.float32) * np.array(self.white_balance, dtype=np.float32) * np.float32(self.gain)
-        light += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(self.noise)
-        return np.clip(light, 0.0, 255.0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -92,7 +73,8 @@ class TouchScene:
 
         :param purpose: ``train`` or ``eval``; each has its own stream of scenes.
         :param pairs: ``heldout`` makes the target one of ``HELD_OUT_PAIRS``; nothing else ever is one.
-        :raises ConfigError: on an unknown purpose or set of pairs, a negative seed or ``pairs="heldout"`` for training.
+        :raises ConfigError: on an unknown purpose or set of pairs, a negative seed or ``pairs="heldout"`` for
+            training.
         """
         if purpose not in PURPOSES:
             raise ConfigError(refuse("scene purpose", purpose, ", ".join(PURPOSES)))
@@ -176,7 +158,7 @@ class TouchScene:
 
 
 def add_table(spec: mujoco.MjSpec) -> None:
-    """Add the table and three things to ``spec``; :meth:`TouchScene.apply` gives them their looks after it is compiled."""
+    """Add the table and three things to ``spec``; :meth:`TouchScene.apply` dresses them once it is compiled."""
     centre, half = (TABLE_X[0] + TABLE_X[1]) / 2.0, (TABLE_X[1] - TABLE_X[0]) / 2.0
     table = spec.worldbody.add_body(name="table", pos=[centre, 0.0, TABLE_TOP])
     table.add_geom(

@@ -115,36 +115,34 @@ def test_the_back_end_is_refused_or_found(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_perfect_camera_changes_nothing() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(c.CameraNoise().apply(picture, np.random.default_rng(0)), picture)
-    dull = c.CameraNoise.sample(np.random.default_rng(0), strength=0.0)
-    np.testing.assert_array_equal(dull.apply(picture, np.random.default_rng(0)), picture)
+    np.testing.assert_array_equal(c.Exposure().expose(picture, np.random.default_rng(0)), picture)
 
 
-def test_noise_is_what_was_asked_for() -> None:
+def test_exposure_and_noise_are_what_was_asked_for() -> None:
     grey = np.full((240, 424, 3), 100, np.uint8)
     rng = np.random.default_rng(3)
-    bright = c.CameraNoise(exposure=1.5, white_balance=(1.0, 0.8, 1.2)).apply(grey, rng)
+    bright = c.Exposure(gain=1.5, white_balance=(1.0, 0.8, 1.2)).expose(grey, rng)
     np.testing.assert_array_equal(bright[0, 0], [150, 120, 180])
-    grain = c.CameraNoise(grain=4.0).apply(grey, rng).astype(float)
-    assert grain.std() == pytest.approx(4.0, rel=0.1) and grain.mean() == pytest.approx(100.0, abs=0.5)
-    assert (c.CameraNoise(exposure=9.0).apply(grey, rng) == 255).all()
+    noisy = c.Exposure(noise=4.0).expose(grey, rng).astype(float)
+    assert noisy.std() == pytest.approx(4.0, rel=0.1) and noisy.mean() == pytest.approx(100.0, abs=0.5)
+    assert (c.Exposure(gain=9.0).expose(grey, rng) == 255).all()
 
 
-def test_noise_repeats_with_its_seed() -> None:
+def test_noise_repeats_with_its_generator_only() -> None:
     picture = np.full((48, 64, 3), 90, np.uint8)
-    look = c.CameraNoise.sample(np.random.default_rng(7))
-    assert look == c.CameraNoise.sample(np.random.default_rng(7))
-    one, two = (look.apply(picture, np.random.default_rng(1)) for _ in range(2))
+    look = c.Exposure(noise=3.0)
+    one, two = (look.expose(picture, np.random.default_rng(1)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
-    assert (look.apply(picture, np.random.default_rng(2)) != one).any()
+    rng = np.random.default_rng(1)
+    assert (look.expose(picture, rng) != look.expose(picture, rng)).any()
 
 
-def test_impossible_cameras_and_pictures_are_refused() -> None:
-    with pytest.raises(ContractError, match="camera exposure, white balance, gamma: got"):
-        c.CameraNoise(exposure=0.0)
-    with pytest.raises(ContractError, match="camera exposure, white balance, gamma: got"):
-        c.CameraNoise(white_balance=(1.0, float("nan"), 1.0))
-    with pytest.raises(ContractError, match="camera grain: got 100; allowed: 0 to 64 grey levels"):
-        c.CameraNoise(grain=100)
-    with pytest.raises(ContractError, match=r"image: got float64 \(2, 2, 3\); allowed: uint8"):
-        c.CameraNoise().apply(np.zeros((2, 2, 3)), np.random.default_rng(0))  # type: ignore[arg-type]
+def test_impossible_exposures_and_pictures_are_refused() -> None:
+    with pytest.raises(ContractError, match="camera gain and white balance: got"):
+        c.Exposure(gain=0.0)
+    with pytest.raises(ContractError, match="camera gain and white balance: got"):
+        c.Exposure(white_balance=(1.0, float("nan"), 1.0))
+    with pytest.raises(ContractError, match="camera noise: got 100; allowed: 0 to 64 of 255"):
+        c.Exposure(noise=100)
+    with pytest.raises(ContractError, match=r"picture: got float64 \(2, 2, 3\); allowed: uint8"):
+        c.Exposure().expose(np.zeros((2, 2, 3)), np.random.default_rng(0))  # type: ignore[arg-type]
