@@ -19,7 +19,14 @@ from neon_ros.errors import NeonError, RobotError
 from neon_ros.motor.fallback import Fallback
 from neon_ros.motor.link import Link, PayloadWriter
 from neon_ros.motor.process import log_without_waiting
-from neon_ros.motor.realtime import GUARDIAN_PRIORITY, lock_memory, prefer_fifo, quiet_interpreter, sleep_until
+from neon_ros.motor.realtime import (
+    GUARDIAN_PRIORITY,
+    lock_memory,
+    prefer_fifo,
+    quiet_interpreter,
+    receive_under_fifo,
+    sleep_until,
+)
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.modes import MODES, control_mode
 from neon_ros.robot.wire import LowCmd, decode_low_cmd
@@ -166,11 +173,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listener = log_without_waiting("guardian")
     try:
         domain = chosen.domain if chosen.domain is not None else (0 if chosen.robot == "real" else 1)
-        link = Link(domain, chosen.interface, mark=f"neon_ros/{chosen.session}")
-        LOG.info("%s", lock_memory())
-        fifo, how = prefer_fifo(GUARDIAN_PRIORITY) if chosen.fifo else (False, "SCHED_FIFO not asked for")
+        fifo, how = receive_under_fifo() if chosen.fifo else (False, "SCHED_FIFO not asked for")
         timeout = chosen.timeout or (_TIMEOUT_FIFO if fifo else _TIMEOUT_SHARED)
         LOG.info("%s; a beat older than %.0f ms means death", how, timeout * 1e3)
+        link = Link(domain, chosen.interface, mark=f"neon_ros/{chosen.session}")
+        LOG.info("%s", lock_memory())
+        if fifo:
+            LOG.info("%s", prefer_fifo(GUARDIAN_PRIORITY)[1])
         guardian = Guardian(chosen.session, link, timeout)
         quiet_interpreter()
         return guardian.run()
