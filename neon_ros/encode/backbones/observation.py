@@ -47,9 +47,7 @@ class Sound:
         if self.rate != SAMPLE_RATE:
             raise ContractError(refuse("sound.rate", f"{self.rate} Hz", f"{SAMPLE_RATE} Hz"))
         if not isinstance(self.samples, np.ndarray) or self.samples.dtype != np.float32 or self.samples.ndim != 1:
-            got = (
-                f"{self.samples.dtype} array {self.samples.shape}" if isinstance(self.samples, np.ndarray) else "others"
-            )
+            got = f"{getattr(self.samples, 'dtype', type(self.samples).__name__)} {np.shape(self.samples)}"
             raise ContractError(refuse("sound.samples", got, "a float32 array (S,) of one channel"))
         if not 1 <= len(self.samples) <= MAX_SECONDS * SAMPLE_RATE:
             allowed = f"1 sample to {MAX_SECONDS:g} s at {SAMPLE_RATE} Hz"

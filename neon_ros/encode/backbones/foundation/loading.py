@@ -88,9 +88,7 @@ def load_frozen(model_class: Any, folder: Path, config: Any, dtype: torch.dtype,
                 output_loading_info=True,
             )
     except Exception as error:  # safetensors, json and transformers raise types that share no base
-        raise CheckpointError(
-            refuse(f"{folder}: {', '.join(file.name for file in files)}", error, "weights")
-        ) from error
+        raise CheckpointError(refuse(f"{folder}: {len(files)} files of weights", error, "as published")) from error
     absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if absent:
         got = f"{len(absent)} weights missing or of another shape, first {absent[0]}"

@@ -59,7 +59,8 @@ class PatchLayout:
 
     def patches(self, small: Image) -> FloatArray:
         """Return float32 (rows * columns of patches, 3 * repeat * patch²) of a picture of this layout's size."""
-        pixels = (small.astype(np.float32) / 255.0 - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+        pixels = (small.astype(np.float32) / np.float32(255.0) - mean) / deviation
         (rows, columns), m, p = self.tokens, self.merge, self.patch
         cut = pixels.reshape(rows, m, p, columns, m, p, 3)
         cut = cut.transpose(0, 3, 1, 4, 6, 2, 5)  # (rows, columns, m, m, 3, p, p)

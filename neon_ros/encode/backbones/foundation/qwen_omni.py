@@ -24,8 +24,8 @@ from neon_ros.encode.backbones.observation import SAMPLE_RATE, Observation, Soun
 from neon_ros.errors import CheckpointError, refuse
 
 SYSTEM = (
-    "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and visual "
-    "inputs, as well as generating text and speech."
+    "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and "
+    "visual inputs, as well as generating text and speech."
 )
 """The system prompt the model was trained with for sound and pictures (its model card)."""
 _GRAIN = 640
