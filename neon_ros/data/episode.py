@@ -1,7 +1,7 @@
 """The shard format: one episode of demonstrations as one ``.npz`` of plain arrays, written whole or not at all.
 
-Rows are frames at 10 Hz.  Each frame holds what the robot sensed and, for each of the six instructions that make sense in its scene, what
-the expert would do next.
+Rows are frames at 10 Hz.  Each frame holds what the robot sensed and, for each of the six instructions that make
+sense in its scene, what the expert would do next.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def check_shard(arrays: Mapping[str, NDArray[Any]], name: str = "shard") -> int:
     """Return the number of frames of a shard.
 
     :param name: what it is called in errors.
-    :raises ContractError: on a missing or unknown array, a wrong shape, or a value that is not finite, with its frame.
+    :raises ContractError: on a missing or unknown array, a wrong shape, or a value that is not finite, with its
+        frame.
     """
     missing, unknown = sorted(set(SHARD) - set(arrays)), sorted(set(arrays) - set(SHARD))
     if missing or unknown:
@@ -58,7 +59,9 @@ def check_shard(arrays: Mapping[str, NDArray[Any]], name: str = "shard") -> int:
             bad = np.isinf(array) if key in _MAY_BE_NAN else ~np.isfinite(array)
             if bad.any():
                 at = tuple(int(i) for i in np.argwhere(bad)[0])
-                raise ContractError(refuse(f"{key}{list(at[1:])} of frame {at[0]} of {name}", array[at], "finite values"))
+                raise ContractError(
+                    refuse(f"{key}{list(at[1:])} of frame {at[0]} of {name}", array[at], "finite values")
+                )
         elif array.dtype.kind not in "iub":
             raise ContractError(refuse(f"{key} of {name}", array.dtype, "numbers"))
     return frames

@@ -1,13 +1,13 @@
 """The privileged expert of the task `touch`: inverse kinematics that answers any state, for any hand and any thing.
 
-The expert is Markov: it keeps no phase and no memory, so every recorded state can be labelled for every instruction, after the fact
-and in one batch.  The palm moves towards a point above the thing at a speed proportional to its distance, cut to a walking pace of the
-hand; while the palm is not yet above the thing that point is lifted, which gives the approach from above.  Joint velocities follow from
-damped least squares on palm position and (softly) palm direction, with the remaining freedom drawn to the ready pose; the other arm
-and the waist return to the ready pose.
+The expert is Markov: it keeps no phase and no memory, so every recorded state can be labelled for every instruction,
+after the fact and in one batch.  The palm moves towards a point above the thing at a speed proportional to its
+distance, cut to a walking pace of the hand; while the palm is not yet above the thing that point is lifted, which
+gives the approach from above.  Joint velocities follow from damped least squares on palm position and (softly) palm
+direction, with the remaining freedom drawn to the ready pose; the other arm and the waist return to the ready pose.
 
-Damped least squares: Wampler, "Manipulator inverse kinematic solutions based on vector formulations and damped least-squares
-methods", 1986.
+Damped least squares: Wampler, "Manipulator inverse kinematic solutions based on vector formulations and damped
+least-squares methods", 1986.
 """
 
 from __future__ import annotations
@@ -48,13 +48,19 @@ class ExpertRules:
     :param return_gain: speed per distance of joints that go back to the ready pose [1/s].
     :param direction_weight: weight of palm direction against position [m/rad].
     :param damping: of the least squares [m].
+    :param pitch: of the fingers below the horizon [rad].
+    :param posture_gain: draw of the remaining freedom to the ready pose [1/s].
+    :param turn: waist turn per distance of the thing beyond ``own_side`` [rad/m]; it brings the shoulder forward, so
+        that the upper arm stays clear of the chest.
+    :param own_side: how far on the hand's own side a thing must lie to be reached without turning [m].
+    :param turn_most: largest waist turn [rad].
     """
 
     speed: float = 0.30
     gain: float = 3.0
     clearance: float = 0.020
     setback: float = 0.015
-    lift: float = 0.09
+    lift: float = 0.11
     near: float = 0.02
     far: float = 0.09
     acceleration: float = 8.0
@@ -128,9 +134,9 @@ class ArmChain:
 class Expert:
     """Label states with what a good hand would do next.
 
-    :param model: any compiled model with the robot of :mod:`neon_ros.sim.model`; only its kinematics and masses are used.
-    :param kp: stiffness of the motors (29,) [N m/rad]; the labels lead by the sag that gravity causes, gravity / kp.  ``None``
-        when the motors are given the torque of gravity.
+    :param model: any compiled model with the robot; only its kinematics and masses are used.
+    :param kp: stiffness of the motors (29,) [N m/rad]; the labels lead by the sag that gravity causes, gravity / kp.
+        ``None`` when the motors are given the torque of gravity.
     """
 
     def __init__(self, model: mujoco.MjModel, kp: Array | None = None, rules: ExpertRules | None = None) -> None:
@@ -138,7 +144,7 @@ class Expert:
         self.chain = ArmChain(model)
         self.ready = ready_pose()
         joints = [model.joint(name) for name in JOINTS]
-        self._limits = np.array([joint.range for joint in joints]) + np.array([0.02, -0.02])
+        self._limits = np.array([joint.range for joint in joints]) + np.array([0.03, -0.03])
         self._lower, self._upper = self._limits.T
         self._model, self._data = model, mujoco.MjData(model)
         self._qpos = np.array([int(j.qposadr[0]) for j in joints])
@@ -146,7 +152,7 @@ class Expert:
         self._kp = None if kp is None else np.asarray(kp, dtype=np.float64)[FIRST:]
 
     def chunks(self, q: Array, dq: Array, hand: NDArray[np.intp], top: Array) -> Array:
-        """Return the next 16 targets of the 17 joints, absolute (B, 16, 17) [rad]; step k belongs to the time k * 20 ms.
+        """Return the next 16 targets of the 17 joints, absolute (B, 16, 17) [rad]; step k is for the time k * 20 ms.
 
         :param q: measured joints (B, 29) [rad].
         :param dq: measured joint velocities (B, 29) [rad/s].
@@ -170,7 +176,7 @@ class Expert:
             change = rules.acceleration * DT
             speed = speed + np.clip(wanted - speed, -change, change)
             now = np.clip(now + speed * DT, self._lower, self._upper)
-        return out + self._sag(q, out)
+        return np.clip(out + self._lead(out), self._lower, self._upper)
 
     def _reach(self, q: Array, waist: Array, hand: NDArray[np.intp], top: Array, ready: Array) -> Array:
         """Return joint velocities (B, 7) of the reaching arm, while the waist turns at ``waist`` (B, 3) [rad/s]."""
@@ -180,6 +186,8 @@ class Expert:
         away = np.linalg.norm(goal[:, :2] - palm[:, :2], axis=1)
         goal[:, 2] += rules.lift * np.clip((away - rules.near) / (rules.far - rules.near), 0.0, 1.0)
         velocity = rules.gain * (goal - palm)
+        # Rise before moving aside, so that nothing on the way is brushed.
+        velocity[:, :2] *= np.clip(1.0 - (goal[:, 2] - palm[:, 2]) / 0.05, 0.1, 1.0)[:, None]
         length = np.linalg.norm(velocity, axis=1, keepdims=True)
         velocity *= np.minimum(1.0, rules.speed / np.maximum(length, 1e-9))
         # The back of the hand is +y of the left hand and -y of the right; its fingers point ahead and a little down.
@@ -199,14 +207,16 @@ class Expert:
         fastest = np.abs(velocity_q).max(axis=1, keepdims=True)
         return (velocity_q * np.minimum(1.0, rules.joint_speed / np.maximum(fastest, 1e-9)))[..., 0]
 
-    def _sag(self, q: Array, out: Array) -> Array:
-        """Return the lead of the targets over gravity's sag (B, 16, 17), from the first to the last step in a line."""
-        if self._kp is None:
-            return np.zeros_like(out)
-        first = np.stack([self.gravity(row) for row in out[:, 0]]) / self._kp
-        last = np.stack([self.gravity(row) for row in out[:, -1]]) / self._kp
+    def _lead(self, out: Array) -> Array:
+        """Return the lead of the targets over gravity's sag (B, 16, 17) [rad], linear over the steps."""
+        first = np.stack([self.sag(row) for row in out[:, 0]])
+        last = np.stack([self.sag(row) for row in out[:, -1]])
         share = np.linspace(0.0, 1.0, HORIZON)[None, :, None]
         return first[:, None] * (1.0 - share) + last[:, None] * share
+
+    def sag(self, upper: Array) -> Array:
+        """Return how far the 17 joints hang below their targets at ``upper`` (17,) [rad], zero without ``kp``."""
+        return np.zeros(len(JOINTS)) if self._kp is None else self.gravity(upper) / self._kp
 
     def gravity(self, upper: Array) -> Array:
         """Return the torques that hold the 17 joints still at ``upper`` (17,) [rad], pelvis upright: (17,) [N m]."""

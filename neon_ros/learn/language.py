@@ -1,8 +1,9 @@
 """The language of the task `touch`: which words name a thing, and in how many ways it can be said.
 
 A sentence is a template (word order), a noun phrase and one synonym per slot.  Two things are held out from training:
-the colour-shape pairs of :data:`neon_ros.sim.things.HELD_OUT_PAIRS`, and the templates and noun phrases of the split ``heldout``.  The policy reads sentences through its frozen text encoder;
-:func:`parse` serves judges and people, never the policy.
+the colour-shape pairs of :data:`neon_ros.sim.things.HELD_OUT_PAIRS`, and the templates and noun phrases of the split
+``heldout``.  The policy reads sentences through its frozen text encoder; :func:`parse` serves judges and people,
+never the policy.
 """
 
 from __future__ import annotations

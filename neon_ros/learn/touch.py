@@ -1,8 +1,8 @@
-"""The task `touch` in one process: the simulated robot at its table, and the judge who says whether it touched the right thing.
+"""The task `touch` in one process: the simulated robot at its table, and the judge of what it touched.
 
-Success: the palm of the commanded hand within 3 cm of the surface of the right thing, or that hand in contact with it, for 0.3 s, within
-the time limit.  Failure: any other pair of hand and thing in contact, closer than 1 cm, or closer than 3 cm for 0.3 s; a thing thrown
-off the table or pushed by more than 8 cm; or no touch in time.
+Success: the palm of the commanded hand within 3 cm of the surface of the right thing, or that hand in contact with
+it, for 0.3 s, within the time limit.  Failure: any other pair of hand and thing in contact, closer than 1 cm, or
+closer than 3 cm for 0.3 s; a thing thrown off the table or pushed by more than 8 cm; or no touch in time.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from neon_ros.errors import ContractError, refuse
 from neon_ros.learn.language import HANDS, Instruction
-from neon_ros.robot.joints import NUM_JOINTS
 from neon_ros.sim.model import CAMERA, PALMS, addresses, build_spec, place_robot
 from neon_ros.sim.table import TABLE_TOP, TouchScene, add_table, object_names
 from neon_ros.sim.things import NUM_OBJECTS, SceneObject, surface_distance
@@ -182,7 +182,9 @@ class TouchWorld:
         return np.array(
             [
                 [
-                    surface_distance(thing, self.data.xpos[body], self.data.xmat[body].reshape(3, 3), self.data.site_xpos[palm])
+                    surface_distance(
+                        thing, self.data.xpos[body], self.data.xmat[body].reshape(3, 3), self.data.site_xpos[palm]
+                    )
                     for body, thing in zip(self._bodies, self.scene.objects, strict=True)
                 ]
                 for palm in self._palms
@@ -200,14 +202,21 @@ class TouchWorld:
     def judge(self, instruction: Instruction, rules: TouchRules | None = None) -> Judge:
         """Return a judge of ``instruction`` for the scene as it stands now.
 
-        :raises StopIteration: never; the thing of the instruction must be in the scene.
+        :raises ContractError: when the thing is not in the scene.
         """
         return Judge(HANDS.index(instruction.hand), self.index_of(instruction), self.centres(), rules)
 
     def index_of(self, instruction: Instruction) -> int:
-        """Return which thing of the scene ``instruction`` names."""
+        """Return which thing of the scene ``instruction`` names.
+
+        :raises ContractError: when it is not there.
+        """
         names = [(thing.colour, thing.shape) for thing in self.scene.objects]
-        return names.index((instruction.colour, instruction.shape))
+        wanted = (instruction.colour, instruction.shape)
+        if wanted not in names:
+            there = ", ".join(f"{colour} {shape}" for colour, shape in names)
+            raise ContractError(refuse("thing of the instruction", " ".join(wanted), there))
+        return names.index(wanted)
 
     def observe(self, judge: Judge, dt: float) -> str | None:
         """Let ``judge`` see the world, ``dt`` seconds after the last time."""
@@ -223,11 +232,6 @@ def instruction_of(scene: TouchScene) -> Instruction:
 def every_instruction(scene: TouchScene) -> tuple[Instruction, ...]:
     """Return the six instructions that make sense in ``scene``: hands outside, things inside."""
     return tuple(Instruction(hand, thing.colour, thing.shape) for hand in HANDS for thing in scene.objects)
-
-
-def held_joints(q: Array) -> Array:
-    """Return a full command (29,) that holds the legs at ``q``."""
-    return np.array(q[:NUM_JOINTS], dtype=np.float64)
 
 
 def _rise(thing: SceneObject, rotation: Array) -> float:

@@ -35,7 +35,8 @@ class SceneObject:
     :param colour: its colour word.
     :param shape: its shape word.
     :param rgb: its colour, each 0 to 1.
-    :param half: half extents of its box: x, y, z (3,) [m]; a ball's radius thrice, a can's radius twice and half its height.
+    :param half: half extents of its box: x, y, z (3,) [m]; a ball's radius thrice, a can's radius twice and half its
+        height.
     :param x: centre ahead of the pelvis [m].
     :param y: centre to the left [m].
     :param yaw: [rad].
