@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ AUTO = "auto"
 
 BOOL = ("true", "false")
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 10
+BACKBONES = ("compact", "cosmos_reason", "qwen_omni", *sorted(entry_points(group="neon_ros.backbones").names))
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -50,7 +52,8 @@ ARGUMENTS: dict[str, Argument] = {
     argument.name: argument
     for argument in (
         Argument("robot", "what to connect to: the simulated G1 or a real one", "sim", ("sim", "real")),
-        Argument("backbone", "frozen backbone that turns picture and words into features", "compact", ("compact",)),
+        Argument("backbone", "frozen backbone that turns picture and words into features", "compact", BACKBONES),
+        Argument("backbone_path", "folder of the backbone's weights; auto for one that ships with its weights", AUTO),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
         Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
@@ -143,7 +146,10 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
     "operator": (("",), ("robot", "ros_domain", "session")),
-    "backbone": (("backbone",), ("robot", "backbone", "instruction", "ros_domain", "params_file", "image_topic")),
+    "backbone": (
+        ("backbone",),
+        ("robot", "backbone", "backbone_path", "instruction", "ros_domain", "params_file", "image_topic"),
+    ),
 }
 """Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""
 
@@ -167,6 +173,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "network_interface": lambda: "lo" if sim else "",
         "robot_domain": lambda: "1" if sim else "0",
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
+        "backbone_path": lambda: "",
         "params_file": lambda: "",
     }
     for name, default in automatic.items():
@@ -313,7 +320,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
         yield node("sim_sensors", {**session, **asked}, {**image, **info, **points})
     if values["local_backbone"] == "true":
         words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
-        yield node("backbone", {"backbone": values["backbone"], **words}, image)
+        path = {"path": values["backbone_path"]} if values["backbone_path"] else {}
+        yield node("backbone", {"backbone": values["backbone"], **path, **words}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)

@@ -47,7 +47,8 @@ class BackboneParameters:
     rate: float = parameter(10.0, "most pictures encoded per second [Hz]", low=0.1, high=60.0)
     instruction: str = parameter("", "words at the start; empty means none until the topic says some")
     image_timeout: float = parameter(0.5, "silence of the camera that is reported [s]", low=0.05, high=10.0)
-    threads: int = parameter(1, "threads of one inference", low=1, high=64)
+    path: str = parameter("", "folder of its weights, for a backbone that ships none")
+    threads: int = parameter(0, "threads of one inference; 0 leaves it to the backbone", low=0, high=64)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class BackboneNode(Stage[BackboneParameters]):
 
     def setup(self, config: BackboneParameters) -> None:
         """Load the backbone, then listen."""
-        self._backbone = load(config.backbone, threads=config.threads)
+        given = {"path": config.path, "threads": config.threads}
+        self._backbone = load(config.backbone, **{name: value for name, value in given.items() if value})
         self.model_id = self._backbone.model_id
         self._words: dict[str, FloatArray] = {}
         self._instruction = ""
