@@ -12,22 +12,23 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.parameters import NODES, check_value
+from neon_ros.parameters import check_params_file
 
 AUTO = "auto"
 """Value of an argument whose default depends on the others."""
 
 BOOL = ("true", "false")
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 10
-BACKBONES = ("compact", "cosmos_reason", "qwen_omni", *sorted(entry_points(group="neon_ros.backbones").names))
+BACKBONES = (
+    *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
+    *sorted(entry_points(group="neon_ros.backbones").names),  # from other packages
+)
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -141,6 +142,7 @@ class Graph:
 
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
+_EYES = ("robot", "backbone", "backbone_path", "instruction")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
@@ -212,33 +214,6 @@ def _check_together(values: Mapping[str, str], known: Iterable[str]) -> None:
         raise ConfigError(refuse("network_interface", repr(values["network_interface"]), ", ".join(interfaces)))
     if values["params_file"]:
         check_params_file(values["params_file"])
-
-
-def check_params_file(path: str) -> None:
-    """Refuse a parameter file that names an unknown node or parameter, or holds a wrong value.
-
-    :raises ConfigError: naming node, parameter and what is allowed.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            refuse("params_file", f"{path} ({str(error).splitlines()[0]})", "a readable YAML file")
-        ) from error
-    if not isinstance(content, dict):
-        raise ConfigError(refuse(f"params_file {path}", type(content).__name__, "node names with ros__parameters"))
-    for node, body in content.items():
-        name = str(node).lstrip("/")
-        if name not in NODES:
-            raise ConfigError(refuse(f"params_file {path}: node", node, ", ".join(NODES)))
-        given = body.get("ros__parameters") if isinstance(body, dict) and len(body) == 1 else None
-        if not isinstance(given, dict):
-            raise ConfigError(refuse(f"params_file {path}: {name}", body, "a map ros__parameters: {name: value}"))
-        known = {item.name: item for item in fields(NODES[name])}
-        for key, value in given.items():
-            if key not in known:
-                raise ConfigError(refuse(f"params_file {path}: {name}.{key}", "an unknown parameter", ", ".join(known)))
-            check_value(f"params_file {path}: {name}.{key}", known[key], value)
 
 
 def build(given: Mapping[str, str], entry: str = "g1_bringup") -> Graph:

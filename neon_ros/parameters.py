@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
+
+import yaml
 
 from neon_ros.errors import ConfigError, refuse
 
@@ -179,3 +182,30 @@ def check_value(name: str, item: Field[Any], value: object) -> None:
         raise ConfigError(refuse(name, value, ", ".join(choices)))
     if item.metadata["required"] and not value:
         raise ConfigError(refuse(name, "nothing", item.metadata["description"]))
+
+
+def check_params_file(path: str) -> None:
+    """Refuse a parameter file that names an unknown node or parameter, or holds a wrong value.
+
+    :raises ConfigError: naming node, parameter and what is allowed.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            refuse("params_file", f"{path} ({str(error).splitlines()[0]})", "a readable YAML file")
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError(refuse(f"params_file {path}", type(content).__name__, "node names with ros__parameters"))
+    for node, body in content.items():
+        name = str(node).lstrip("/")
+        if name not in NODES:
+            raise ConfigError(refuse(f"params_file {path}: node", node, ", ".join(NODES)))
+        given = body.get("ros__parameters") if isinstance(body, dict) and len(body) == 1 else None
+        if not isinstance(given, dict):
+            raise ConfigError(refuse(f"params_file {path}: {name}", body, "a map ros__parameters: {name: value}"))
+        known = {item.name: item for item in fields(NODES[name])}
+        for key, value in given.items():
+            if key not in known:
+                raise ConfigError(refuse(f"params_file {path}: {name}.{key}", "an unknown parameter", ", ".join(known)))
+            check_value(f"params_file {path}: {name}.{key}", known[key], value)

@@ -12,8 +12,8 @@ import pytest
 
 from neon_ros import graph
 from neon_ros.errors import ConfigError
-from neon_ros.graph import ARGUMENTS, ENTRIES, build, check_params_file, resolve
-from neon_ros.parameters import NODES
+from neon_ros.graph import ARGUMENTS, ENTRIES, build, resolve
+from neon_ros.parameters import NODES, check_params_file
 from neon_ros.robot.modes import MODES
 
 ROOT = Path(__file__).resolve().parents[2]

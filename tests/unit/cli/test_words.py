@@ -1,0 +1,68 @@
+"""The command line: verbs, words, flags, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from neon_ros.cli import VERBS, main, usage, words
+from neon_ros.errors import ConfigError
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert main([]) == 2
+    out = capsys.readouterr().out
+    assert all(verb in out for verb in VERBS)
+    assert usage() in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip()[0].isdigit()
+
+
+def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fly"]) == 2
+    assert "verb: got 'fly'; allowed: up, arm, disarm, stop, status, say, view, record" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["up", "arm", "disarm", "stop", "status", "say", "view", "record", "train", "eval"])
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("neon_ros.motor.shared")
+    assert main([verb, "--help"]) == 0
+    assert f"usage: neon {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["up", "head:=fly"], "head: got 'fly'; allowed: mlp, hold"),
+        (["up", "--fast"], "option: got --fast; allowed: --headless, --seconds"),
+        (["up", "--seconds"], "option --seconds: got no value"),
+        (["up", "--seconds", "soon"], "seconds: got 'soon'; allowed: a time above 0 s"),
+        (["up", "seconds:=-3"], "seconds: got '-3'; allowed: a time above 0 s"),
+        (["up", "robot:=sim", "robot:=real"], "robot: got two values; allowed: one"),
+        (["up", "now"], "argument: got 'now'; allowed: name:=value"),
+        (["say"], "instruction: got nothing; allowed: words"),
+        (["say", "x" * 10_000, "ros_domain:=9"], "instruction length: got 10000 characters; allowed: 1 to 512"),
+        (["arm", "head:=mlp"], "argument: got head; allowed: robot, ros_domain, session"),
+        (["record"], "--out: got nothing; allowed: a value"),
+        (["record", "--out", "x", "--task", "dance"], "--task: got 'dance'; allowed: touch"),
+        (["record", "--out", "x", "--episodes", "many"], "--episodes: got 'many'; allowed: a whole number from 0 on"),
+        (["train", "--preset", "x"], "--data: got nothing"),
+        (["eval", "--only", "magic"], "--only: got 'magic'; allowed: policy, blind, wordless, random, expert"),
+        (["eval", "--task", "dance"], "--task: got 'dance'; allowed: touch"),
+    ],
+)
+def test_refusals_exit_2_in_one_line(command: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("neon_ros.motor.shared")
+    assert main(command) == 2
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err and err.startswith(f"neon {command[0]}: ")
+
+
+def test_words_are_told_apart() -> None:
+    given = words.read(["a:=1", "--n=5", "touch", "--q", "it"], {"n": True, "q": False})
+    assert given == words.Words({"a": "1"}, {"n": "5", "q": ""}, ["touch", "it"])
+    with pytest.raises(ConfigError, match="argument: got a:=1; allowed: options beginning with --"):
+        words.nothing_else(words.Words({"a": "1"}, {}, []))
