@@ -33,6 +33,8 @@ STATE_EVERY = 4  # steps between two states in shared memory: 125 Hz
 IMU_EVERY = 2  # steps between two frames of the secondary IMU: 250 Hz
 CONTROL_EVERY = 5  # steps between two looks for a request
 REPORT_PERIOD = 0.2  # [s]
+WARN_PERIOD = 10.0  # [s] between two words about a machine that is too slow
+WARN_LOST = 0.2  # [s] of real time lost that are worth a word
 PRIORITY = 30  # of SCHED_FIFO, below the motor's
 _YIELD = 0.001  # [s] left to the others by a simulator that cannot keep up
 
@@ -193,6 +195,7 @@ def run(simulator: Simulator, rate: float, stop: threading.Event) -> SimReport:
     period = TIMESTEP / rate
     due = time.monotonic()
     marked, mark_time = due, simulator.world.time
+    warned, warned_lost = due - WARN_PERIOD, 0.0
     while not stop.is_set():
         simulator.step()
         due += period
@@ -204,8 +207,13 @@ def run(simulator: Simulator, rate: float, stop: threading.Event) -> SimReport:
             time.sleep(_YIELD)
             due = time.monotonic()
         if now - marked >= REPORT_PERIOD:
-            simulator.report((simulator.world.time - mark_time) / (now - marked))
+            report = simulator.report((simulator.world.time - mark_time) / (now - marked))
             marked, mark_time = now, simulator.world.time
+            if report.lost - warned_lost > WARN_LOST and now - warned > WARN_PERIOD:
+                gone = report.lost - warned_lost
+                text = f"sim: too slow: {gone:.2f} s of real time lost, {report.factor:.2f} of real time now"
+                print(text, file=sys.stderr, flush=True)
+                warned, warned_lost = now, report.lost
     return simulator.report()
 
 
