@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.contracts import RobotState
-from neon_ros.errors import Refused, RobotError, refuse
-from neon_ros.guard.admission import AdmittedChunk
+from neon_ros.errors import Refused, refuse
+from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk
 from neon_ros.guard.command import Command, GuardStatus
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.health import Finding, Health
 from neon_ros.guard.limiter import REASONS, TORQUE, Limiter
 from neon_ros.guard.limits import motion_limits
-from neon_ros.guard.machine import MOVING, Event, Machine, State
+from neon_ros.guard.machine import MOVING, Event, Machine, State, follow
 from neon_ros.guard.timeline import Timeline
 from neon_ros.guard.torque import torque_scale
 from neon_ros.robot.gains import DAMPING_KD, MODE_GAINS, gains
@@ -34,8 +34,10 @@ from neon_ros.robot.variants import Variant
 
 Vector = NDArray[np.float64]
 
+_BASE_BOUND = np.array(AdmissionConfig().base_velocity)
 _QUIET_AFTER = 0.1  # [s] of weight 0 before an arm_sdk guard falls silent
 _LIMP_BEFORE_RELEASE = 2.0  # [s] of damping before a disarmed lowcmd guard falls silent
+_FARTHEST = 0.6  # [s] ahead that a chunk may begin: what admission allows, and some
 _EARLY, _LATE = 0.25, 1.5  # periods: sooner than this is no new period; later than this the path has jumped
 
 
@@ -96,7 +98,10 @@ class Guard:
         self._held = present & (np.arange(NUM_JOINTS) >= 12) if self._arm_sdk else present
         self._kp, self._kd = self._gains_kp * self._held, self._gains_kd * self._held
         self._damping_kd = DAMPING_KD * self._held
-        self._effort = variant.limits().effort * self.config.torque_margin
+        allowed = variant.limits()
+        tolerance = AdmissionConfig().position_tolerance
+        self._lowest, self._highest = allowed.lower - tolerance, allowed.upper + tolerance
+        self._effort = allowed.effort * self.config.torque_margin
         self.health = Health(self.config, variant)
         part = limits.take(self._rows)
         self.limiter = Limiter(part, self.config.period)
@@ -134,6 +139,14 @@ class Guard:
         number = (chunk.epoch, chunk.sequence)
         if number <= self._newest:
             raise Refused(refuse("chunk (epoch, sequence)", number, f"newer than {self._newest}"))
+        outside = (chunk.q < self._lowest) | (chunk.q > self._highest)
+        if outside.any():
+            step, joint = (int(i) for i in np.argwhere(outside)[0])
+            allowed = f"{self._lowest[joint]:.3f} to {self._highest[joint]:.3f} rad"
+            raise Refused(refuse(f"chunk step {step} {JOINT_NAMES[joint]}", f"{chunk.q[step, joint]:.3f}", allowed))
+        if (np.abs(chunk.base_velocity) > _BASE_BOUND).any():
+            fastest = np.abs(chunk.base_velocity).max(axis=0)
+            raise Refused(refuse("chunk base velocity", fastest.round(3), f"at most {_BASE_BOUND}"))
         self._newest = number
         self._pending = chunk
 
@@ -159,7 +172,10 @@ class Guard:
     def _arm(self, now: float) -> None:
         """Begin ARMING from the measured pose."""
         state, health = self.machine.state, self.health
-        if state in (State.INACTIVE, State.DAMPING) and health is not None:
+        if health is None or health.state is None:
+            follow(state, Event.ARM)
+            raise Refused(refuse("cannot arm: LowState", "none", "a fresh one"))
+        if state not in MOVING:
             if self._authority > 0.0:
                 raise Refused(refuse("cannot arm: authority", f"{self._authority:.2f}", "0, once DAMPING has let go"))
             if self._inhibited:
@@ -168,8 +184,6 @@ class Guard:
             if objection:
                 raise Refused(objection)
         self.machine.handle(Event.ARM, "armed by the operator", now)
-        if health is None or health.state is None:
-            raise RobotError(refuse("LowState", "none", "a measured pose to start from"))
         self._full_q = np.where(self._held, health.state.q, 0.0)
         self._full_dq = np.zeros(NUM_JOINTS)
         self.limiter.start(self._full_q[self._rows])
@@ -198,19 +212,20 @@ class Guard:
         if health is None:
             return self._silent()
         health.observe(measured, now)
-        moving = self.machine.state in MOVING
-        if moving:
-            health.compare(self._full_q, self._held, now)
+        good = health.state
+        if good is not None and self.machine.state in MOVING:
+            health.compare(self._full_q - good.q, self._held, now)
         if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
             finding = health.findings(now)
             if finding is not None:
                 self._take(finding, now)
         self._run_timers(now)
         state = self.machine.state
-        if state not in MOVING and state is not State.DAMPING:
+        if good is None or (state not in MOVING and state is not State.DAMPING):
             self._authority = 0.0
             return self._silent()
         advance, jumped = self._advance_path(now)
+        self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
         if advance:
             if state is State.DAMPING:
                 self._base = np.zeros(3)
@@ -220,7 +235,7 @@ class Guard:
             self._full_q[self._rows] = self.limiter.state[0]
             self._full_dq[self._rows] = self.limiter.state[1]
             self._ramp_authority()
-        return self._command(health)
+        return self._command(good, self._effort * health.derating())
 
     def _take(self, finding: Finding, now: float) -> None:
         """Hand a fault to the state machine."""
@@ -234,7 +249,7 @@ class Guard:
             machine.handle(Event.ARMED, "armed; holding until a chunk comes", now)
         if machine.state is State.ACTIVE and self.timeline.chunk is not None:
             after = now - self.timeline.chunk.end
-            if after > config.stale_after and not self._due(now):
+            if after > config.stale_after and self._due(now) is None:
                 machine.handle(Event.PAUSE, f"no new chunk {config.stale_after * 1e3:.0f} ms after the last step", now)
         if machine.state is State.HOLD and now - machine.since >= config.hold_seconds:
             machine.handle(Event.FAULT, f"HOLD for {config.hold_seconds:g} s ({machine.reason})", now)
@@ -244,23 +259,21 @@ class Guard:
             if self._disarming and now - self._released_at >= wait:
                 machine.handle(Event.RELEASED, "disarmed by the operator", now)
 
-    def _due(self, now: float) -> bool:
-        """Return whether a pending chunk can be followed now; drop it when it has expired."""
+    def _due(self, now: float) -> AdmittedChunk | None:
+        """Return the pending chunk if it can be followed now; drop one that has expired or lies too far ahead."""
         chunk = self._pending
-        if chunk is None:
-            return False
-        if now >= chunk.end:
+        if chunk is not None and not now < chunk.end <= now + _FARTHEST + (len(chunk.q) - 1) * chunk.dt:
             self._pending = None
             self._expired += 1
-            return False
-        return chunk.t0 <= now
+            return None
+        return chunk if chunk is not None and chunk.t0 <= now else None
 
     def _advance_path(self, now: float) -> tuple[bool, bool]:
         """Move the time of the path on by exactly one period; return (whether, whether it jumped).
 
         The path runs on its own time, one period per step, so that a step a little early or late changes no bit.
-        A step that comes much too late lets the path jump (the limiter then catches up within the limits); one that
-        comes much too early repeats the last command.
+        A step that comes much too late lets the path jump (the reference then fades onto it); one that comes much too
+        early repeats the last command.
         """
         period = self.config.period
         if now - self._path_time < _EARLY * period:
@@ -277,23 +290,21 @@ class Guard:
         """Move the joints one period: along the timeline when ACTIVE, to rest otherwise."""
         machine, limiter, timeline = self.machine, self.limiter, self.timeline
         before = self._path_time - self.config.period
-        if machine.state is not State.ARMING and finding is None and self._due(before):
-            chunk, self._pending = self._pending, None
-            if chunk is not None:
-                timeline.join(chunk, before, *limiter.state)
-                limiter.meet()
-                jumped = False
-                self._joined += 1
-                if machine.state is State.HOLD:
-                    machine.handle(Event.RESUME, "a new chunk came", self._now)
-                else:
-                    machine.reason = "following chunks"
+        chunk = self._due(before) if machine.state is not State.ARMING and finding is None else None
+        if chunk is not None:
+            self._pending = None
+            self._joined += 1
+            timeline.join(chunk, before, *limiter.state)
+            limiter.meet()
+            machine.handle(Event.RESUME, "a new chunk came", self._now)
+            machine.reason = "following chunks"
         wanted = self._still
         slowing = machine.state is State.HOLD and self._path_time >= timeline.end
         if (machine.state is State.ACTIVE or slowing) and timeline.chunk is not None:
-            sample = timeline.sample(self._path_time)
             if jumped:
-                limiter.part()
+                timeline.join(timeline.chunk, before, *limiter.state)
+                limiter.meet()
+            sample = timeline.sample(self._path_time)
             limiter.step(sample.reference)
             self._remaining = sample.remaining
             wanted = sample.base_velocity
@@ -315,28 +326,23 @@ class Guard:
 
     # -- commands --------------------------------------------------------------------------------------------
 
-    def _command(self, health: Health) -> Command:
-        """Return the command for the present state, torque bounded."""
+    def _command(self, measured: RobotState, effort: Vector) -> Command:
+        """Return the command for the present state, torque within ``effort`` (29,) [N m]."""
         state, authority = self.machine.state, self._authority
         q, dq = self._full_q.copy(), self._full_dq.copy()
-        measured = health.state
         if self._arm_sdk:
             kp, kd, weight = self._kp, self._kd, authority
         elif state is State.DAMPING:
             kp, kd, weight = self._kp * authority, self._damping_kd, 0.0
-            if authority <= 0.0 and measured is not None:
+            if authority <= 0.0:
                 q, dq = np.where(self._held, measured.q, 0.0), np.zeros(NUM_JOINTS)
         else:
             kp, kd, weight = self._kp * authority, self._kd, 0.0
-        if measured is not None:
-            bound = self._effort * health.derating()
-            scale = torque_scale(q, dq, self._zeros, kp, kd, measured.q, measured.dq, bound)
-            kp, kd = kp * scale, kd * scale
-            cut = scale < 1.0
-            if cut.any():
-                self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
-        else:
-            kp, kd = kp.copy(), kd.copy()
+        scale = torque_scale(q, dq, self._zeros, kp, kd, measured.q, measured.dq, effort)
+        kp, kd = kp * scale, kd * scale
+        cut = scale < 1.0
+        if cut.any():
+            self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
         self._count()
         writes = not (self._arm_sdk and state is State.DAMPING and self._now - self._released_at >= _QUIET_AFTER)
         self._sent += writes
@@ -351,6 +357,7 @@ class Guard:
         """Return a command that is not to be sent."""
         zeros = np.zeros(NUM_JOINTS)
         self._base = np.zeros(3)
+        self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
         return Command(
             zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy(), 0.0, np.zeros(3), self.machine.state, False
         )

@@ -67,7 +67,9 @@ class Health:
     def observe(self, measured: RobotState | None, now: float) -> bool:
         """Take in a LowState; return whether it is new and plausible.
 
-        An implausible one is counted and otherwise ignored, also as a sign of life when its tick stands still.
+        One whose tick has not moved is no sign of life; an implausible one is counted and otherwise ignored.
+
+        :param now: [s, steady clock]; a stamp after it counts as now.
         """
         if measured is None:
             return False
@@ -156,11 +158,9 @@ class Health:
             return Finding(Event.PAUSE, f"{name} is more than {config.following_error:g} rad from its command")
         return None
 
-    def compare(self, q: Vector, held: NDArray[np.bool_], now: float) -> None:
-        """Note how far the ``held`` joints are from their command ``q`` (29,) [rad]."""
-        if self.state is None:
-            return
-        error = np.abs(q - self.state.q) * held
+    def compare(self, error: Vector, held: NDArray[np.bool_], now: float) -> None:
+        """Note how far the ``held`` joints are from their command: ``error`` (29,) [rad]."""
+        error = np.abs(error) * held
         worst = int(error.argmax())
         if error[worst] <= self.config.following_error:
             self._bent_since, self.bent = None, False
