@@ -36,6 +36,7 @@ from neon_ros.robot.wire import LowCmd, LowState, decode_low_cmd, decode_low_sta
 
 ROLES: tuple[str, ...] = ("motor", "command", "guardian", "view")
 _POLL = 0.002  # [s] between looks at an answer
+_TIMEOUT, _ARM_TIMEOUT = 1.0, 15.0  # [s] for an answer; before whole_body is armed the motors are asked for five times
 
 
 class MotorMemory:
@@ -192,13 +193,15 @@ class MotorMemory:
             return None
         return bool(found[1]["accepted"][index]), bytes(found[1]["text"][index]).decode(errors="ignore")
 
-    def request(self, kind: str, timeout: float = 1.0) -> tuple[bool, str]:
+    def request(self, kind: str, timeout: float | None = None) -> tuple[bool, str]:
         """Make a request and wait for the motor's answer.
 
-        :param timeout: [s].
+        :param timeout: [s]; by default long enough for the motors to be released before arming, else one second.
         :returns: whether it was accepted, and why.
         :raises RobotError: when the motor does not answer in time.
         """
+        if timeout is None:
+            timeout = _ARM_TIMEOUT if kind == "arm" else _TIMEOUT
         number = self.post(kind)
         deadline = time.monotonic() + timeout
         while (answer := self.answer(kind, number)) is None:

@@ -7,7 +7,6 @@ reads a payload through the same layout, see :mod:`neon_ros.robot.layout`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -336,10 +335,10 @@ def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
     _open(payload, layout)
     strides = (4, MOTOR_STATE.itemsize)
     view: NDArray[np.float32] = np.ndarray((4, NUM_JOINTS), "<f4", payload, layout.motors + Q_OFFSET, strides)
-    floats = view.astype(np.float64)
-    imu = np.frombuffer(payload, "<f4", 13, _IMU).astype(np.float64)
-    if not isfinite(np.vdot(floats, floats) + np.vdot(imu, imu)):  # squares of float32 cannot overflow a double
-        raise ContractError(refuse("LowState", _not_finite(floats, imu), "finite values"))
+    imu_view = np.frombuffer(payload, "<f4", 13, _IMU)
+    if not (np.isfinite(view).all() and np.isfinite(imu_view).all()):
+        raise ContractError(refuse("LowState", _not_finite(view, imu_view), "finite values"))
+    floats, imu = view.astype(np.float64), imu_view.astype(np.float64)
     heat_strides = (2, MOTOR_STATE.itemsize)
     heat: NDArray[np.int16] = np.ndarray((2, NUM_JOINTS), "<i2", payload, _TEMPERATURE, heat_strides)
     return LowState(
@@ -358,7 +357,7 @@ def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
     )
 
 
-def _not_finite(floats: DoubleArray, imu: DoubleArray) -> str:
+def _not_finite(floats: NDArray[np.float32], imu: NDArray[np.float32]) -> str:
     """Name the first value that is not finite."""
     bad = np.argwhere(~np.isfinite(floats))
     if len(bad):

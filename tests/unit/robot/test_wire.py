@@ -18,6 +18,7 @@ from neon_ros.robot.layout import (
     LOW_STATE_LAYOUT,
     NUM_SLOTS,
     Layout,
+    crc_of,
 )
 from neon_ros.robot.wire import LowCmdFrame, LowStateFrame, decode_low_cmd, decode_low_state
 
@@ -334,3 +335,33 @@ def test_tick_wraps_at_32_bits() -> None:
     frame = LowStateFrame()
     frame.fill(2**32 + 5, *[np.zeros(29)] * 3)
     assert decode_low_state(frame.seal(), 0).tick == 5
+
+
+@pytest.mark.parametrize("layout", [LOW_CMD_LAYOUT, LOW_STATE_LAYOUT], ids=lambda layout: layout.name)
+def test_arbitrary_bytes_are_refused_and_nothing_else_happens(layout: Layout) -> None:
+    frame = command_frame(random_joints(5)) if layout is LOW_CMD_LAYOUT else state_frame(random_joints(4))
+    sound = bytes(frame.seal())
+    for case in range(2000):
+        broken = bytearray(sound) if case % 2 else bytearray(RNG.bytes(layout.size))
+        for index in RNG.integers(4, layout.size, size=1 + case % 5):
+            broken[index] ^= int(RNG.integers(1, 256))
+        payload = bytes(broken[: RNG.integers(0, layout.size)] if case % 7 == 0 else broken)
+        try:
+            value = decode_low_cmd(payload) if layout is LOW_CMD_LAYOUT else decode_low_state(payload, 0)
+        except ContractError:
+            continue
+        good = decode_low_cmd(sound) if layout is LOW_CMD_LAYOUT else decode_low_state(sound, 0)
+        assert np.array_equal(value.q, good.q), "only padding may differ"
+
+
+def test_arbitrary_floats_with_a_right_crc_are_read_or_refused_as_not_finite() -> None:
+    for _ in range(300):
+        payload = bytearray(state_frame(random_joints(4)).seal())
+        payload[76:2032] = RNG.bytes(2032 - 76)
+        payload[-4:] = crc_of(np.frombuffer(bytes(payload), np.uint8), LOW_STATE_LAYOUT).to_bytes(4, "little")
+        try:
+            state = decode_low_state(bytes(payload), 0)
+        except ContractError as error:
+            assert "allowed: finite values" in str(error)
+        else:
+            assert np.isfinite(state.q).all() and np.isfinite(state.dq).all() and np.isfinite(state.tau).all()
