@@ -22,6 +22,7 @@ _OURS = {
     "compact": f"{_HERE}.compact:Compact",
     "cosmos_reason": f"{_HERE}.foundation.cosmos_reason:CosmosReason",
     "qwen_omni": f"{_HERE}.foundation.qwen_omni:QwenOmni",
+    "tribe_v2": f"{_HERE}.foundation.tribe_v2:TribeV2",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from neon_ros.encode.backbones.foundation.folder import find_folder, fingerprint
 from neon_ros.encode.backbones.foundation.loading import checked_device, checked_dtype, load_frozen, set_threads
 from neon_ros.encode.backbones.foundation.pictures import read_layout
 from neon_ros.encode.backbones.foundation.stream import PrefixReader, Segment
+from neon_ros.encode.backbones.foundation.views import SingleViews, checked_sentences
 from neon_ros.encode.backbones.foundation.words import ChatWords
 from neon_ros.encode.backbones.observation import Frame, Observation, Sound
 from neon_ros.encode.backbones.window import RollingWindows
@@ -30,7 +31,7 @@ TEXT_TOKENS = 32
 """Rows of the tensor ``text``; longer instructions are refused."""
 
 
-class VideoLanguage(ABC):
+class VideoLanguage(SingleViews):
     """A causal video-language model as a frozen backbone, its features taken after one of its layers.
 
     The instruction stands before the pictures, so that every picture is seen in the light of the words and the words
@@ -131,29 +132,12 @@ class VideoLanguage(ABC):
     def _heard(self, segments: Sequence[Segment], states: Sequence[Tensor]) -> dict[str, FloatArray]:
         """Return the tensors that only this model has."""
 
-    def encode(self, image: NDArray[np.uint8], instruction: str) -> dict[str, FloatArray]:
-        """Return all tensors of one picture and one instruction, as a window of one picture.
-
-        :raises ContractError: on a picture or an instruction that cannot be read.
-        """
-        return self.encode_window(Observation((Frame(0, image),), instruction))
-
-    def encode_images(self, images: NDArray[np.uint8]) -> dict[str, FloatArray]:
-        """Return ``vision`` (B, N, D) of B pictures, each by itself and without words.
-
-        :raises ContractError: on an empty batch or pictures that cannot be read.
-        """
-        if np.ndim(images) != 4 or len(images) == 0:
-            raise ContractError(refuse("images shape", np.shape(images), "(B, H, W, 3) with B at least 1"))
-        return {"vision": np.stack([self.encode(image, "")["vision"] for image in images])}
-
     def encode_texts(self, instructions: Sequence[str]) -> dict[str, FloatArray]:
         """Return ``text`` (B, 32, D) and ``text_mask`` (B, 32) of B instructions.
 
         :raises ContractError: on an empty list or an instruction that cannot be read.
         """
-        if isinstance(instructions, str) or len(instructions) == 0:
-            raise ContractError(refuse("instructions", repr(instructions), "a list of at least one sentence"))
+        checked_sentences(instructions)
         rows = []
         for instruction in instructions:
             segments = self._said(instruction)

@@ -20,7 +20,7 @@ VL_TOKENS = (
 MEAN, DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 
 
-def save_tokenizer(folder: Path, special: tuple[str, ...]) -> dict[str, int]:
+def save_tokenizer(folder: Path, special: tuple[str, ...], kind: str = "Qwen2Tokenizer") -> dict[str, int]:
     """Save a byte-level BPE tokenizer of bytes and the special tokens; return the numbers of the latter."""
     tokenizers = pytest.importorskip("tokenizers")
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
@@ -34,7 +34,7 @@ def save_tokenizer(folder: Path, special: tuple[str, ...]) -> dict[str, int]:
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    config = {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    config = {"tokenizer_class": kind, "eos_token": special[-1], "pad_token": special[0]}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return {token: tokenizer.token_to_id(token) for token in special}
 
@@ -120,6 +120,32 @@ def make_omni(folder: Path) -> Path:
     return folder
 
 
+def make_tribe(folder: Path) -> Path:
+    """Save a V-JEPA 2, a Wav2Vec2-BERT and a LLaMA of 4 layers and 32 channels, side by side."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(2)
+    size = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}
+    predictor = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
+    video = transformers.VJEPA2Config(
+        **size, **predictor, crop_size=32, frames_per_clip=4, mlp_ratio=2.0, num_pooler_layers=1
+    )
+    audio = transformers.Wav2Vec2BertConfig(**size, intermediate_size=64, feature_projection_input_dim=160)
+    text = transformers.LlamaConfig(**size, intermediate_size=64, num_key_value_heads=1, vocab_size=300)
+    for name, model in (
+        ("video", transformers.VJEPA2Model(video)),
+        ("audio", transformers.Wav2Vec2BertModel(audio)),
+        ("text", transformers.LlamaModel(text)),
+    ):
+        _shake(model)
+        model.save_pretrained(folder / name)
+    values = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    (folder / "video" / "video_preprocessor_config.json").write_text(json.dumps(values))
+    transformers.SeamlessM4TFeatureExtractor().save_pretrained(folder / "audio")
+    save_tokenizer(folder / "text", ("<|begin_of_text|>", "<|end_of_text|>"), "PreTrainedTokenizerFast")
+    return folder
+
+
 def _shake(model: object) -> None:
     """Give every weight a size at which an error shows in the features."""
     import torch
@@ -140,6 +166,11 @@ def cosmos_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def omni_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_omni(tmp_path_factory.mktemp("omni"))
+
+
+@pytest.fixture(scope="session")
+def tribe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tribe(tmp_path_factory.mktemp("tribe"))
 
 
 @pytest.fixture
