@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -12,11 +15,12 @@ from neon_ros.bridge import topics
 from neon_ros.bridge.markers import Solid, solids_to_msg
 from neon_ros.bridge.robot import imu_to_msg
 from neon_ros.bridge.sensors import camera_info_to_msg, cloud_to_msg, image_to_msg
-from neon_ros.errors import RobotError
+from neon_ros.errors import NeonError, RobotError, refuse
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import SimSensorsParameters
 from neon_ros.sense.imu import STANDARD_GRAVITY
+from neon_ros.sim.faults import Faults
 from neon_ros.sim.memory import SimClient, SimState
 from neon_ros.sim.model import LIDAR
 from neon_ros.sim.sensors import TORSO_IMU, SensorRig
@@ -52,6 +56,24 @@ class SimSensorsNode(Stage[SimSensorsParameters]):
         self.create_timer(1.0 / config.imu_rate, self._feel)
         self.create_timer(0.5, self._describe)
         self.watch("the simulator", 1.0)
+        faults = "what is wrong with the robot, e.g. 'lowstate=lost tilt=0.3' (neon_ros.sim.faults); empty heals it"
+        self.declare_parameter("faults", "", ParameterDescriptor(description=faults))
+        self.declare_parameter("seed", 0, ParameterDescriptor(description="set it to lay out the scene of that seed"))
+        self.add_on_set_parameters_callback(self._ask)
+
+    def _ask(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """Pass faults and seeds that are set at run time on to the simulator."""
+        try:
+            for parameter in parameters:
+                if self._client is None:
+                    raise RobotError(refuse("simulator", "not found yet", "a running one"))
+                if parameter.name == "faults":
+                    self._client.inject(Faults.from_words(str(parameter.value).split()))
+                elif parameter.name == "seed":
+                    self._client.reset(int(parameter.value))
+        except NeonError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
     def destroy_node(self) -> None:
         """Free the camera."""

@@ -16,33 +16,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-from neon_ros.errors import ConfigError, NeonError, refuse
+from neon_ros.errors import NeonError
 from neon_ros.sim.faults import Faults
 from neon_ros.sim.memory import SimClient, SimReport
 from neon_ros.sim.table import PURPOSES
 from neon_ros.sim.things import PAIR_SETS
-
-_WORDS = {"true": True, "false": False}
-
-
-def faults_from(words: Sequence[str]) -> Faults:
-    """Return the faults that ``name=value`` words ask for.
-
-    :raises ConfigError: on an unknown name, a word without ``=``, or a value that the fault does not allow.
-    """
-    kinds: dict[str, type] = {name: type(value) for name, value in asdict(Faults()).items()}
-    values: dict[str, object] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or name not in kinds:
-            raise ConfigError(refuse("fault", word, f"name=value with a name among {', '.join(kinds)}"))
-        kind = kinds[name]
-        try:
-            values[name] = _WORDS[text.lower()] if kind is bool else kind(text)
-        except (KeyError, ValueError):
-            allowed = "true or false" if kind is bool else f"a value of type {kind.__name__}"
-            raise ConfigError(refuse(f"fault {name}", text, allowed)) from None
-    return Faults(**values)  # type: ignore[arg-type]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def ask(client: SimClient, options: argparse.Namespace) -> SimReport:
     """Do what the command line says and return the simulator's report afterwards."""
     if options.ask == "fault":
-        return client.inject(faults_from(options.words))
+        return client.inject(Faults.from_words(options.words))
     if options.ask == "heal":
         return client.inject(Faults())
     if options.ask == "reset":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.robot.joints import JOINT_INDEX
 
+_TRUTH = {"true": True, "false": False}
 LOW_STATE_FAULTS: tuple[str, ...] = ("ok", "lost", "frozen", "corrupt")
 
 
@@ -51,3 +53,23 @@ class Faults:
             raise ConfigError(refuse("fault mode_machine", self.mode_machine, "0 to 255"))
         if not isinstance(self.powered, bool):
             raise ConfigError(refuse("fault powered", self.powered, "true or false"))
+
+    @staticmethod
+    def from_words(words: Sequence[str]) -> Faults:
+        """Return the faults that words such as ``lowstate=lost`` ask for; no words, no faults.
+
+        :raises ConfigError: on an unknown name, a word without ``=``, or a value that the fault does not allow.
+        """
+        kinds: dict[str, type] = {name: type(value) for name, value in asdict(Faults()).items()}
+        values: dict[str, object] = {}
+        for word in words:
+            name, equals, text = word.partition("=")
+            if not equals or name not in kinds:
+                raise ConfigError(refuse("fault", word, f"name=value with a name among {', '.join(kinds)}"))
+            kind = kinds[name]
+            try:
+                values[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+            except (KeyError, ValueError):
+                allowed = "true or false" if kind is bool else f"a value of type {kind.__name__}"
+                raise ConfigError(refuse(f"fault {name}", text, allowed)) from None
+        return Faults(**values)  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("mujoco")
 pytest.importorskip("fastcrc")
 
-from neon_ros.errors import ConfigError
 from neon_ros.sim import ask as a
 from neon_ros.sim.faults import Faults
 from neon_ros.sim.memory import SimReport
@@ -29,33 +28,6 @@ class Client:
 
     def report(self) -> SimReport:
         return SimReport(time=3.0)
-
-
-@pytest.mark.parametrize(
-    ("words", "faults"),
-    [
-        (["lowstate=lost"], Faults(lowstate="lost")),
-        (["tilt=0.3", "blocked_joint=left_elbow_joint"], Faults(tilt=0.3, blocked_joint="left_elbow_joint")),
-        (["powered=false", "mode_machine=6"], Faults(powered=False, mode_machine=6)),
-    ],
-)
-def test_words_become_faults(words: list[str], faults: Faults) -> None:
-    assert a.faults_from(words) == faults
-
-
-@pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("gravity=0", "fault: got gravity=0; allowed: name=value with a name among lowstate, loss"),
-        ("tilt", "fault: got tilt; allowed: name=value"),
-        ("tilt=much", "fault tilt: got much; allowed: a value of type float"),
-        ("powered=1", "fault powered: got 1; allowed: true or false"),
-        ("lowstate=late", "fault lowstate: got late; allowed: ok, lost, frozen, corrupt"),
-    ],
-)
-def test_other_words_are_refused(word: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        a.faults_from([word])
 
 
 @pytest.mark.parametrize(

@@ -30,3 +30,30 @@ def test_the_default_is_a_healthy_robot() -> None:
 def test_nonsense_is_refused(values: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Faults(**values)
+
+
+@pytest.mark.parametrize(
+    ("words", "faults"),
+    [
+        (["lowstate=lost"], Faults(lowstate="lost")),
+        (["tilt=0.3", "blocked_joint=left_elbow_joint"], Faults(tilt=0.3, blocked_joint="left_elbow_joint")),
+        (["powered=false", "mode_machine=6"], Faults(powered=False, mode_machine=6)),
+    ],
+)
+def test_words_become_faults(words: list[str], faults: Faults) -> None:
+    assert Faults.from_words(words) == faults
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("gravity=0", "fault: got gravity=0; allowed: name=value with a name among lowstate, loss"),
+        ("tilt", "fault: got tilt; allowed: name=value"),
+        ("tilt=much", "fault tilt: got much; allowed: a value of type float"),
+        ("powered=1", "fault powered: got 1; allowed: true or false"),
+        ("lowstate=late", "fault lowstate: got late; allowed: ok, lost, frozen, corrupt"),
+    ],
+)
+def test_other_words_are_refused(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Faults.from_words([word])
