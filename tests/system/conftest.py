@@ -1,0 +1,128 @@
+"""Start real nodes as processes and talk to them over real topics."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+PATIENCE = 60.0
+"""Longest wait for anything [s]; a busy machine is slow, not wrong."""
+
+
+class NodeProcess:
+    """One process with its output."""
+
+    def __init__(self, module: str, arguments: Sequence[str]) -> None:
+        self.lines: list[str] = []
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        self.lines.extend(line.rstrip() for line in self.popen.stdout)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Signal the process and return its exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        try:
+            code = self.popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            raise
+        self._reader.join(2.0)
+        return code
+
+
+@contextmanager
+def _running(module: str, *arguments: str) -> Iterator[NodeProcess]:
+    """Run a process for the length of a block."""
+    process = NodeProcess(module, arguments)
+    try:
+        yield process
+    finally:
+        if process.popen.poll() is None:
+            process.popen.kill()
+            process.popen.wait()
+
+
+class Peer:
+    """A ROS node in the test, on the domain of ROS_DOMAIN_ID."""
+
+    def __init__(self) -> None:
+        import rclpy
+        import rclpy.executors
+        from rclpy.signals import SignalHandlerOptions
+
+        self.context = rclpy.Context()
+        rclpy.init(args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node("test_peer", context=self.context)
+        self._executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def listen(self, kind: type, topic: str, qos: Any) -> list[Any]:
+        """Return a list that fills with what arrives."""
+        heard: list[Any] = []
+        self.node.create_subscription(kind, topic, heard.append, qos)
+        return heard
+
+    def now_ns(self) -> int:
+        return int(self.node.get_clock().now().nanoseconds)
+
+    def until(self, done: Callable[[], Any], what: str, each: Callable[[], None] | None = None) -> None:
+        """Spin until ``done``; call ``each`` twenty times a second."""
+        deadline, due = time.monotonic() + PATIENCE, 0.0
+        while not done():
+            assert time.monotonic() < deadline, f"no {what} within {PATIENCE:g} s"
+            if each is not None and time.monotonic() >= due:
+                each()
+                due = time.monotonic() + 0.05
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, kind: type, service: str) -> Any:
+        """Call a service with an empty request and return its answer."""
+        client = self.node.create_client(kind, service)
+        self.until(client.service_is_ready, f"service {service}")
+        future = client.call_async(kind.Request())
+        self.until(future.done, f"answer of {service}")
+        return future.result()
+
+
+@pytest.fixture
+def running() -> Callable[..., AbstractContextManager[NodeProcess]]:
+    """What runs a module as a process for the length of a block: ``with running(module, *arguments) as process``."""
+    return _running
+
+
+@pytest.fixture
+def peer(ros_domain: int) -> Iterator[Peer]:
+    """A ROS node in the test, on a domain of its own."""
+    made = Peer()
+    yield made
+    made.close()

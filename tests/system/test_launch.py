@@ -1,0 +1,84 @@
+"""The launch files on the real ``launch`` and ``launch_ros``: declared arguments, the same graph, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("launch_ros")
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
+from launch.launch_description_sources import get_launch_description_from_python_launch_file
+from launch.utilities import perform_substitutions
+from launch_ros.actions import Node
+
+from launch import LaunchContext
+from neon_ros.errors import ConfigError
+from neon_ros.graph import ARGUMENTS, ENTRIES, build
+
+pytestmark = pytest.mark.system
+LAUNCH = Path(__file__).resolve().parents[2] / "launch"
+LAUNCHED = [entry for entry in ENTRIES if entry != "operator"]
+
+
+def described(entry: str) -> list[Any]:
+    return list(get_launch_description_from_python_launch_file(str(LAUNCH / f"{entry}.launch.py")).entities)
+
+
+def resolved(entry: str, **given: str) -> list[Any]:
+    """Return the actions that a launch with these arguments would run."""
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    actions: list[Any] = []
+    for entity in described(entry):
+        if isinstance(entity, DeclareLaunchArgument):
+            entity.visit(context)
+        elif isinstance(entity, OpaqueFunction):
+            actions += entity.execute(context) or []
+    return actions
+
+
+@pytest.mark.parametrize("entry", LAUNCHED)
+def test_every_argument_is_declared_and_described(entry: str) -> None:
+    declared = {e.name: e for e in described(entry) if isinstance(e, DeclareLaunchArgument)}
+    assert tuple(declared) == ENTRIES[entry][1]
+    for name, action in declared.items():
+        argument = ARGUMENTS[name]
+        assert argument.description in action.description
+        assert perform_substitutions(LaunchContext(), action.default_value) == argument.default
+        assert tuple(action.choices or ()) == (argument.choices or ())
+
+
+@pytest.mark.parametrize("entry", LAUNCHED)
+def test_launch_runs_the_processes_of_the_graph_in_its_order(entry: str) -> None:
+    graph = build({}, entry)
+    actions = resolved(entry)
+    processes = [action for action in actions if isinstance(action, ExecuteProcess)]
+    assert len(processes) == len(graph.processes)
+    for action, process in zip(processes, graph.processes, strict=True):
+        assert isinstance(action, Node) is bool(process.nodes)
+        if process.nodes:
+            assert action.node_package == "neon_ros"
+            assert action.node_executable == process.name
+    environment = {
+        perform_substitutions(LaunchContext(), action.name): perform_substitutions(LaunchContext(), action.value)
+        for action in actions
+        if isinstance(action, SetEnvironmentVariable)
+    }
+    assert environment == graph.environment
+
+
+def test_conditions_follow_the_arguments() -> None:
+    composed = resolved("g1_bringup", composed="true", view="false")
+    executables = [action.node_executable for action in composed if isinstance(action, Node)]
+    assert executables == ["container", "sim_sensors"]
+
+
+def test_a_refused_value_ends_the_launch_before_anything_starts() -> None:
+    with pytest.raises(ConfigError, match="port: got '80'; allowed"):
+        resolved("g1_bringup", port="80")
+    with pytest.raises(ConfigError, match="autostart: got true with robot:=real"):
+        resolved("g1_bringup", robot="real", autostart="true")
+    with pytest.raises(RuntimeError, match="head"):
+        resolved("g1_bringup", head="fly")
