@@ -4,7 +4,8 @@ The expert is Markov: it keeps no phase and no memory, so every recorded state c
 after the fact and in one batch.  The palm moves towards a point above the thing at a speed proportional to its
 distance, cut to a walking pace of the hand; while the palm is not yet above the thing that point is lifted, which
 gives the approach from above.  Joint velocities follow from damped least squares on palm position and (softly) palm
-direction, with the remaining freedom drawn to the ready pose; the other arm and the waist return to the ready pose.
+direction, with the remaining freedom drawn to a posture with the elbow out; the other arm and the waist return to the
+ready pose, the waist turned a little towards things on the far side.
 
 Damped least squares: Wampler, "Manipulator inverse kinematic solutions based on vector formulations and damped
 least-squares methods", 1986.
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ContractError, refuse
 from neon_ros.robot.modes import control_mode
-from neon_ros.sim.model import PALM_POS, ready_pose
+from neon_ros.sim.model import MIRROR, PALM_POS, ready_pose
 
 HORIZON = 16
 DT = 0.02  # [s]
 JOINTS = control_mode("upper_body").joint_names
 FIRST = 12  # motor index of the first of the 17 joints
 _SIDES = ("left", "right")
-_ARM = {"left": slice(3, 10), "right": slice(10, 17)}  # columns of the 17 joints
+_POSTURE = np.array([0.7, 0.7, 0.35, -0.8, 1.0, 0.0, 0.0])  # [rad] left arm: elbow out, clear of the chest
 
 Array = NDArray[np.float64]
 
@@ -38,7 +39,8 @@ class ExpertRules:
 
     :param speed: fastest palm [m/s].
     :param gain: palm speed per distance [1/s].
-    :param clearance: palm site above the top of the thing at the end [m]; the hand is about 2.5 cm thick below it.
+    :param clearance: palm site above the top of the thing at the end [m]; the hand is 2 to 4 cm thick below it, so that
+        a value near zero presses lightly and a touch survives an error of centimetres.
     :param setback: palm site behind the centre of the thing at the end [m]; fingers and palm then share the touch.
     :param lift: height of the approach above the end [m].
     :param near: horizontal distance below which nothing is lifted [m].
@@ -49,7 +51,7 @@ class ExpertRules:
     :param direction_weight: weight of palm direction against position [m/rad].
     :param damping: of the least squares [m].
     :param pitch: of the fingers below the horizon [rad].
-    :param posture_gain: draw of the remaining freedom to the ready pose [1/s].
+    :param posture_gain: draw of the remaining freedom to its posture [1/s].
     :param turn: waist turn per distance of the thing beyond ``own_side`` [rad/m]; it brings the shoulder forward, so
         that the upper arm stays clear of the chest.
     :param own_side: how far on the hand's own side a thing must lie to be reached without turning [m].
@@ -58,7 +60,7 @@ class ExpertRules:
 
     speed: float = 0.30
     gain: float = 3.0
-    clearance: float = 0.020
+    clearance: float = -0.005
     setback: float = 0.015
     lift: float = 0.11
     near: float = 0.02
@@ -172,13 +174,13 @@ class Expert:
         for step in range(HORIZON):
             out[:, step] = now
             wanted = np.clip(rules.return_gain * (ready - now), -0.6, 0.6)
-            wanted[rows, arm] = self._reach(now[rows, chain], wanted[:, :3], hand, top, ready[rows, arm])
+            wanted[rows, arm] = self._reach(now[rows, chain], wanted[:, :3], hand, top)
             change = rules.acceleration * DT
             speed = speed + np.clip(wanted - speed, -change, change)
             now = np.clip(now + speed * DT, self._lower, self._upper)
         return np.clip(out + self._lead(out), self._lower, self._upper)
 
-    def _reach(self, q: Array, waist: Array, hand: NDArray[np.intp], top: Array, ready: Array) -> Array:
+    def _reach(self, q: Array, waist: Array, hand: NDArray[np.intp], top: Array) -> Array:
         """Return joint velocities (B, 7) of the reaching arm, while the waist turns at ``waist`` (B, 3) [rad/s]."""
         rules = self.rules
         palm, rotation, linear, angular = self.chain.forward(q, hand)
@@ -201,8 +203,9 @@ class Expert:
         jacobian = both[:, :, 3:]
         wanted = np.concatenate([velocity, weight * turn], axis=1)[..., None] - both[:, :, :3] @ waist[..., None]
         transpose = jacobian.transpose(0, 2, 1)
+        posture = np.where(hand[:, None] == 0, _POSTURE, _POSTURE * MIRROR)
         damped = jacobian @ transpose + rules.damping**2 * np.eye(6)
-        drawn = np.clip(rules.posture_gain * (ready - q[:, 3:]), -0.6, 0.6)[..., None]
+        drawn = np.clip(rules.posture_gain * (posture - q[:, 3:]), -0.6, 0.6)[..., None]
         velocity_q = transpose @ np.linalg.solve(damped, wanted - jacobian @ drawn) + drawn
         fastest = np.abs(velocity_q).max(axis=1, keepdims=True)
         return (velocity_q * np.minimum(1.0, rules.joint_speed / np.maximum(fastest, 1e-9)))[..., 0]

@@ -60,9 +60,10 @@ _HULL_VERTICES = 48
 
 _STAND_LEG = (-0.312, 0.0, 0.0, 0.669, -0.363, 0.0)
 _STAND_ARM = (0.2, 0.2, 0.0, 0.6, 0.0, 0.0, 0.0)
-_READY_ARM = (0.7, 0.7, 0.35, -0.8, 1.0, 0.0, 0.0)  # palms down, 21 cm ahead, 23 cm aside; elbows out
+_READY_ARM = (0.89, 0.53, 0.55, -0.90, 0.70, -0.08, 0.14)  # palms level, 18 cm ahead, 25 cm aside, 21 cm up
 _READY_WAIST_PITCH = 0.2164  # [rad] 12.4 deg: the head camera then sees the table from x = 0.22 to 0.69 m
-_MIRROR = np.array([1, -1, -1, 1, -1, 1, -1], dtype=np.float64)  # left arm to right arm
+MIRROR = np.array([1, -1, -1, 1, -1, 1, -1], dtype=np.float64)
+"""Turns the seven joints of the left arm into those of the right."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def model_path() -> Path:
 def stand_pose() -> NDArray[np.float64]:
     """Return the pose in which the built-in controller stands (29,) [rad]."""
     left = np.array(_STAND_ARM)
-    return np.concatenate([_STAND_LEG, _STAND_LEG, np.zeros(3), left, left * _MIRROR])
+    return np.concatenate([_STAND_LEG, _STAND_LEG, np.zeros(3), left, left * MIRROR])
 
 
 def ready_pose() -> NDArray[np.float64]:
@@ -112,7 +113,7 @@ def ready_pose() -> NDArray[np.float64]:
     q = stand_pose()
     q[JOINT_INDEX["waist_pitch_joint"]] = _READY_WAIST_PITCH
     q[15:22] = _READY_ARM
-    q[22:29] = np.array(_READY_ARM) * _MIRROR
+    q[22:29] = np.array(_READY_ARM) * MIRROR
     return q
 
 

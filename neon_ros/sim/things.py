@@ -21,7 +21,7 @@ HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
 """Colour-shape pairs that never stand in a training scene, neither as target nor as distractor."""
 
 NUM_OBJECTS = 3
-AREA_X = (0.30, 0.42)  # [m] centres of the things, ahead of the pelvis; both hands reach all of it
+AREA_X = (0.32, 0.42)  # [m] centres of the things, ahead of the pelvis; both hands reach all of it
 AREA_Y = (-0.15, 0.15)  # [m]
 GAP = 0.055  # [m] between two things, enough for a hand on one not to brush the other
 
