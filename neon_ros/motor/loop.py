@@ -23,7 +23,7 @@ from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
 LOG = logging.getLogger("motor")
 
 _SILENT = 1.0  # [s] without LowState after which the report says so
-_REPORT_TICKS = 10
+_REPORT_TICKS = 25  # 20 reports a second
 
 
 class Reader(Protocol):

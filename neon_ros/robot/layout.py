@@ -3,9 +3,8 @@
 Two layouts of one message matter.  The *payload* is what DDS carries: a 4-byte CDR header and the body.  The *CRC
 struct* is the C layout over which the robot computes its checksum.  They hold the same fields in the same order and
 have the same length; the C struct starts 4 bytes earlier (no header) and pads the first motor to 4 bytes, so that from
-the first motor's ``q`` on both agree byte for byte.  One payload buffer plus a fixed permutation of its bytes
-therefore serves both: :data:`LOW_CMD_LAYOUT` and :data:`LOW_STATE_LAYOUT` hold the permutation, in which padding
-reads a byte of the header that is always zero.
+the first motor's ``q`` on both agree byte for byte.  One payload buffer therefore serves both; :func:`crc_of` moves the
+few words that differ and masks the padding, which may hold anything on the wire and is zero in the struct.
 
 Source: ``unitree_sdk2:include/unitree/idl/hg/*.hpp``; the CRC's struct formats are those of
 ``unitree_sdk2_python:unitree_sdk2py/utils/crc.py`` (``<2B2x`` + 35 x ``B3x5fI`` + ``5I`` for LowCmd).
@@ -72,7 +71,7 @@ class Layout(NamedTuple):
     :param first_mode: offset of the first motor's ``mode``; in CDR it is not aligned with its motor.
     :param motors: offset at which the first motor would start in C layout; its ``q`` is 4 bytes further.
     :param motor: dtype of one motor.
-    :param crc_order: payload index of each byte the CRC reads, big-endian words, last word left out.
+    :param crc_mask: which bits of each word of the CRC struct are fields, not padding; last word left out.
     """
 
     name: str
@@ -81,37 +80,32 @@ class Layout(NamedTuple):
     first_mode: int
     motors: int
     motor: np.dtype[np.void]
-    crc_order: NDArray[np.intp]
+    crc_mask: NDArray[np.uint32]
 
 
-def _layout(
-    name: str, size: int, mode: int, first_mode: int, motors: int, motor: np.dtype[np.void], padding: tuple[int, ...]
-) -> Layout:
-    """Return the layout of a message.
-
-    :param padding: payload offsets of the padding before the first motor; other parameters as in :class:`Layout`.
-    """
-    header = len(CDR_LITTLE_ENDIAN)
-    order = np.zeros(size, dtype=np.intp)  # index 0 is the header's first byte: zero, it stands in for padding
-    order[: first_mode - header] = np.arange(header, first_mode)
-    order[[offset - header for offset in padding]] = 0
-    order[motors] = first_mode
-    order[motors + Q_OFFSET :] = np.arange(motors + Q_OFFSET, size)
-    for start in range(motors + motor.itemsize, motors + NUM_SLOTS * motor.itemsize, motor.itemsize):
-        order[start + 1 : start + Q_OFFSET] = 0
-    big_endian_words = order[:-4].reshape(-1, 4)[:, ::-1].ravel()
-    return Layout(name, size, mode, first_mode, motors, motor, np.ascontiguousarray(big_endian_words))
+def _layout(name: str, size: int, mode: int, first_mode: int, motors: int, motor: np.dtype[np.void]) -> Layout:
+    """Return the layout of a message; parameters as in :class:`Layout`."""
+    mask = np.full(size // 4 - 1, 0xFFFFFFFF, dtype="<u4")
+    first, stride = motors // 4, motor.itemsize // 4
+    mask[(mode - len(CDR_LITTLE_ENDIAN)) // 4] = 0x0000FFFF  # mode_pr, mode_machine
+    mask[first - 1] = 0x0000FFFF  # what shares its word with the first motor's mode in CDR, and not in C
+    mask[first : first + NUM_SLOTS * stride : stride] = 0x000000FF  # the motors' modes
+    return Layout(name, size, mode, first_mode, motors, motor, mask)
 
 
-LOW_CMD_LAYOUT = _layout("LowCmd", LOW_CMD_BYTES, mode=4, first_mode=6, motors=4, motor=MOTOR_CMD, padding=())
-LOW_STATE_LAYOUT = _layout(
-    "LowState", LOW_STATE_BYTES, mode=12, first_mode=74, motors=72, motor=MOTOR_STATE, padding=(14, 15)
-)
+LOW_CMD_LAYOUT = _layout("LowCmd", LOW_CMD_BYTES, mode=4, first_mode=6, motors=4, motor=MOTOR_CMD)
+LOW_STATE_LAYOUT = _layout("LowState", LOW_STATE_BYTES, mode=12, first_mode=74, motors=72, motor=MOTOR_STATE)
 
 
-def crc_of(raw: NDArray[np.uint8], layout: Layout) -> int:
+def crc_of(payload: bytes | bytearray | memoryview, layout: Layout) -> int:
     """Return the robot's checksum of a payload: CRC-32/MPEG-2 over big-endian words, the last word left out.
 
-    :param raw: the bytes of the payload (layout.size,).
+    :param payload: of the layout's size.
     """
-    return crc32.mpeg_2(raw.take(layout.crc_order).data)
+    cdr: NDArray[np.uint32] = np.frombuffer(payload, "<u4")
+    first = layout.motors // 4
+    words = cdr[:-1].copy()
+    words[:first] = cdr[1 : first + 1]  # the C struct has no header
+    words[first] = payload[layout.first_mode]
+    words &= layout.crc_mask
+    return crc32.mpeg_2(words.byteswap(inplace=True).data)

@@ -76,7 +76,7 @@ class _Frame:
         self._motors["mode"][1:NUM_JOINTS] = modes[1:]
 
     def _seal(self) -> memoryview:
-        self._crc[0] = crc_of(self._bytes, self._layout)
+        self._crc[0] = crc_of(self._buffer, self._layout)
         self._sealed = True
         return self._payload
 
@@ -288,17 +288,15 @@ class LowState(RobotState):
         return np.frombuffer(self.payload, MOTOR_STATE, NUM_JOINTS, LOW_STATE_LAYOUT.motors)
 
 
-def _open(payload: bytes | memoryview, layout: Layout) -> NDArray[np.uint8]:
-    """Return the bytes of a payload whose length, header and CRC are right."""
+def _check(payload: bytes | memoryview, layout: Layout) -> None:
+    """Refuse a payload whose length, header or CRC is wrong."""
     if len(payload) != layout.size:
         raise ContractError(refuse(f"{layout.name} length", f"{len(payload)} bytes", f"{layout.size} bytes"))
     if payload[:2] != CDR_LITTLE_ENDIAN[:2]:
         raise ContractError(refuse(f"{layout.name} CDR header", bytes(payload[:2]).hex(), CDR_LITTLE_ENDIAN[:2].hex()))
-    raw = np.frombuffer(payload, dtype=np.uint8)
-    got, want = int.from_bytes(payload[-4:], "little"), crc_of(raw, layout)
+    got, want = int.from_bytes(payload[-4:], "little"), crc_of(payload, layout)
     if got != want:
         raise ContractError(refuse(f"{layout.name} CRC", f"{got:#010x}", f"{want:#010x}, computed from its bytes"))
-    return raw
 
 
 def _modes(motors: NDArray[np.void], first: int) -> NDArray[np.uint8]:
@@ -314,7 +312,7 @@ def decode_low_cmd(payload: bytes | memoryview) -> LowCmd:
     :raises ContractError: on a wrong length, header or CRC.
     """
     layout = LOW_CMD_LAYOUT
-    _open(payload, layout)
+    _check(payload, layout)
     motors = np.frombuffer(payload, layout.motor, NUM_SLOTS, layout.motors)
     strides = (4, MOTOR_CMD.itemsize)
     floats = np.ndarray((len(_MOTOR_FLOATS), NUM_SLOTS), "<f4", payload, layout.motors + Q_OFFSET, strides)
@@ -332,7 +330,7 @@ def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
     """
     layout = LOW_STATE_LAYOUT
     payload = bytes(payload)
-    _open(payload, layout)
+    _check(payload, layout)
     strides = (4, MOTOR_STATE.itemsize)
     view: NDArray[np.float32] = np.ndarray((4, NUM_JOINTS), "<f4", payload, layout.motors + Q_OFFSET, strides)
     imu_view = np.frombuffer(payload, "<f4", 13, _IMU)

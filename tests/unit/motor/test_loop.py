@@ -124,7 +124,7 @@ class Bench:
 
     def report(self) -> MotorReport:
         """Return the newest report."""
-        self.run(0.04)
+        self.run(0.06)
         report = self.command.read_report()
         assert report is not None
         return report
@@ -242,7 +242,7 @@ def test_a_chunk_moves_the_robot_and_is_counted(bench: Bench) -> None:
     report = bench.report()
     assert (report.chunks_taken, report.chunk_epoch, report.chunk_sequence) == (1, 1, 7)
     assert 0.2 < report.chunk_age < 0.4
-    assert 0 <= len(bench.robot.heard) - report.commands_sent < 10, "the report is at most ten ticks old"
+    assert 0 <= len(bench.robot.heard) - report.commands_sent < 25, "the report is at most 25 ticks old"
     assert bench.side.base_velocity[0] > 0.05
     sent = bench.command.read_command()
     assert sent is not None and sent[1] == bench.robot.topic
