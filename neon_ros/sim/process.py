@@ -203,9 +203,10 @@ def run(simulator: Simulator, rate: float, stop: threading.Event) -> SimReport:
         if due > now:
             time.sleep(due - now)
         elif now - due > MAX_BACKLOG:
-            simulator.lost += now - due
             time.sleep(_YIELD)
-            due = time.monotonic()
+            now = time.monotonic()
+            simulator.lost += now - due
+            due = now
         if now - marked >= REPORT_PERIOD:
             report = simulator.report((simulator.world.time - mark_time) / (now - marked))
             marked, mark_time = now, simulator.world.time

@@ -46,7 +46,8 @@ def test_a_slow_machine_loses_real_time_and_says_so(
     began = time.monotonic()
     report = p.run(stub, 1.0, stub.stop)  # type: ignore[arg-type]
     assert report.time == pytest.approx(60 * 0.002)  # one step, one tick: simulated time did not jump
-    assert report.lost == pytest.approx(time.monotonic() - began - report.time, abs=p.MAX_BACKLOG + 0.02)
+    behind = time.monotonic() - began - report.time
+    assert behind - p.MAX_BACKLOG - 0.1 < report.lost < behind + 0.001
     assert max(stub.factors) < 0.5
     said = capsys.readouterr().err
     assert said.count("sim: too slow: ") == 1 and "of real time lost" in said
