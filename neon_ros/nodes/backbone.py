@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
@@ -13,7 +14,7 @@ from neon_ros.bridge import topics
 from neon_ros.bridge.features import features_to_msg
 from neon_ros.bridge.sensors import image_from_msg
 from neon_ros.contracts import Features, FloatArray
-from neon_ros.encode.backbones import load
+from neon_ros.encode.backbones import WindowBackbone, load
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import BackboneParameters
@@ -34,6 +35,7 @@ class BackboneNode(Stage[BackboneParameters]):
         self.model_id = self._backbone.model_id
         self._words: dict[str, FloatArray] = {}
         self._instruction = ""
+        self._watched_ns = 0
         if config.instruction:
             self._tell(config.instruction)
         self._newest, self._limit = Newest("image"), RateLimit(config.rate)
@@ -65,10 +67,19 @@ class BackboneNode(Stage[BackboneParameters]):
         if not self._limit.passes(picture.stamp_ns):
             return
         started = time.perf_counter()
-        seen = {name: value[0] for name, value in self._backbone.encode_images(picture.rgb[None]).items()}
-        features = Features(picture.stamp_ns, "backbone", self.model_id, {**self._wordless(), **self._words, **seen})
+        features = Features(picture.stamp_ns, "backbone", self.model_id, self._look(picture.stamp_ns, picture.rgb))
         self._features.publish(features_to_msg(features))
         self.finished("backbone", picture.stamp_ns, started)
+
+    def _look(self, stamp_ns: int, rgb: NDArray[np.uint8]) -> dict[str, FloatArray]:
+        """Return all tensors of the newest picture, or of the stream that it ends."""
+        if isinstance(self._backbone, WindowBackbone):
+            if stamp_ns <= self._watched_ns:
+                self._backbone.clear()  # the clock was set back; what was seen before is not of this time
+            self._watched_ns = stamp_ns
+            return self._backbone.watch(stamp_ns, rgb, self._instruction)
+        seen = {name: value[0] for name, value in self._backbone.encode_images(rgb[None]).items()}
+        return {**self._wordless(), **self._words, **seen}
 
     def _wordless(self) -> dict[str, FloatArray]:
         """Return the word tensors of no instruction: every mask 0."""

@@ -76,7 +76,11 @@ class Sound:
         gap = later.start_ns - self.end_ns
         if abs(gap) > 20_000_000:
             raise ContractError(
-                refuse("sound", f"{gap / 1e6:.0f} ms between two pieces", "pieces that follow each other")
+                refuse(
+                    "sound",
+                    f"{gap / 1e6:.0f} ms between two pieces",
+                    "pieces that follow each other; clear() starts anew",
+                )
             )
         # The two clocks drift apart by a few ms in a minute; small steps keep what was heard in its place.
         start = self.start_ns + (gap if abs(gap) > 5_000_000 else 0)

@@ -8,8 +8,11 @@ younger one that began ``stride`` pictures later and was read beside it all the 
 
 from __future__ import annotations
 
-from neon_ros.encode.backbones.observation import Frame, Observation, Sound
+from neon_ros.encode.backbones.observation import MAX_SECONDS, Frame, Observation, Sound
 from neon_ros.errors import ConfigError, ContractError, refuse
+
+_SPAN_NS = round(MAX_SECONDS * 0.5e9)
+"""A window that began longer ago [ns] is given up: the camera was away, and the next one starts anew."""
 
 
 class RollingWindows:
@@ -38,19 +41,25 @@ class RollingWindows:
         """Return the windows after one more picture, by the number of their first picture, oldest first.
 
         :param sound: heard since the last call; pieces must follow each other.
-        :raises ContractError: on a picture that is not younger than the last, or pieces of sound with a gap.
+        :raises ContractError: on a picture that is not younger than the last, or pieces of sound with a gap; after
+            that, :meth:`clear` starts anew.
         """
         last = next(iter(self._windows.values()))[-1].stamp_ns if self._windows else None
         if last is not None and frame.stamp_ns <= last:
             raise ContractError(refuse("frame.stamp_ns", f"{frame.stamp_ns} after {last}", "stamps that increase"))
+        oldest = frame.stamp_ns - _SPAN_NS
         heard = self._sound if sound is None else sound if self._sound is None else self._sound.joined(sound)
-        windows = {first: [*window, frame] for first, window in self._windows.items() if len(window) < self.frames}
-        if self._seen % self.stride == 0:
+        windows = {
+            first: [*window, frame]
+            for first, window in self._windows.items()
+            if len(window) < self.frames and window[0].stamp_ns >= oldest
+        }
+        if self._seen % self.stride == 0 or not windows:
             windows[self._seen] = [frame]
         observations = {
             first: Observation(tuple(window), instruction, heard and heard.since(window[0].stamp_ns))
             for first, window in windows.items()
         }
-        oldest = next(iter(windows.values()))[0].stamp_ns
-        self._windows, self._sound, self._seen = windows, heard and heard.since(oldest), self._seen + 1
+        begin = next(iter(windows.values()))[0].stamp_ns
+        self._windows, self._sound, self._seen = windows, heard and heard.since(begin), self._seen + 1
         return observations

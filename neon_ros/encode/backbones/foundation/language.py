@@ -105,7 +105,7 @@ class VideoLanguage(SingleViews):
             **self._more_tensors(),
         }
         self._seen: OrderedDict[bytes, tuple[Tensor, tuple[Tensor, ...]]] = OrderedDict()
-        self._readers: OrderedDict[int, PrefixReader] = OrderedDict()
+        self._readers: dict[int, PrefixReader] = {}
         self._alone = PrefixReader(self.model.language_model)
 
     @abstractmethod
@@ -152,7 +152,9 @@ class VideoLanguage(SingleViews):
         if len(observation.frames) > self._windows.frames:
             got = f"{len(observation.frames)} pictures"
             raise ContractError(refuse("observation.frames", got, f"at most {self._windows.frames}"))
-        return self._read(self._alone, observation)
+        self._refuse_sound(observation.sound)
+        segments = self._segments(observation)
+        return self._tensors(segments, self._alone.read(segments))
 
     def watch(
         self, stamp_ns: int, image: NDArray[np.uint8], instruction: str = "", sound: Sound | None = None
@@ -169,26 +171,27 @@ class VideoLanguage(SingleViews):
         if instruction:
             self.words.instruction(instruction, TEXT_TOKENS)
         windows = self._windows.add(frame, instruction, sound)
-        for first in [first for first in self._readers if first not in windows]:
-            del self._readers[first]
-        results = []
+        readers, self._readers, results = self._readers, {}, []
+        newest = next(reversed(readers.values()), self._alone)
         for first, observation in windows.items():
-            reader = self._readers.setdefault(first, PrefixReader(self.model.language_model))
-            results.append(self._read(reader, observation))
+            segments = self._segments(observation)
+            # A window that begins now has the words in common with the one before.
+            self._readers[first] = readers.get(first) or newest.branch(segments)
+            results.append(self._tensors(segments, self._readers[first].read(segments)))
         return results[0]
 
     def clear(self) -> None:
         """Forget the stream: all pictures, sounds and what was read of them."""
         self._windows.clear()
-        self._readers.clear()
+        self._readers = {}
         self._alone.clear()
         self._seen.clear()
 
-    def _read(self, reader: PrefixReader, observation: Observation) -> dict[str, FloatArray]:
-        self._refuse_sound(observation.sound)
+    def _segments(self, observation: Observation) -> list[Segment]:
         said = self._said(observation.instruction)
-        segments = [*said, *self._shown(observation, sum(segment.positions.shape[1] for segment in said))]
-        states = reader.read(segments)
+        return [*said, *self._shown(observation, sum(segment.positions.shape[1] for segment in said))]
+
+    def _tensors(self, segments: Sequence[Segment], states: Sequence[Tensor]) -> dict[str, FloatArray]:
         seen = [state for segment, state in zip(segments, states, strict=True) if segment.role == "vision"]
         tensors = {"vision": _numpy(seen[-1]), **self._text(segments, states), **self._heard(segments, states)}
         content = [tensors["vision"]]

@@ -7,6 +7,7 @@ reading the whole window at once, for any sequence of windows; how the windows g
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,18 @@ class PrefixReader:
                 break
             count += 1
         return count
+
+    def branch(self, segments: Sequence[Segment]) -> PrefixReader:
+        """Return the reader of another window; what it begins with as this one is copied, not read again."""
+        other = PrefixReader(self._language)
+        kept = self.shared(segments)
+        if kept:
+            other._cache = copy.deepcopy(self._cache)
+            surplus = sum(len(state) for state in self._states[kept:])
+            if surplus:
+                other._cache.crop(-surplus)
+            other._segments, other._states = self._segments[:kept], self._states[:kept]
+        return other
 
     @torch.no_grad()
     def read(self, segments: Sequence[Segment]) -> list[Tensor]:

@@ -81,6 +81,8 @@ def test_windows_begin_in_steps_and_each_picture_enters_each_open_window() -> No
     assert lengths[:8] == [[1], [2], [3], [4, 1], [5, 2], [6, 3], [4, 1], [5, 2]]
     with pytest.raises(ContractError, match="frame.stamp_ns: got 0 after"):
         windows.add(Frame(0, BLACK), "go", None)
+    back = windows.add(Frame(90 * SECOND, BLACK), "go", None)  # the camera was away: a window of its own
+    assert [len(window.frames) for window in back.values()] == [1]
     windows.clear()
     assert [len(w.frames) for w in windows.add(Frame(0, BLACK), "", None).values()] == [1]
 

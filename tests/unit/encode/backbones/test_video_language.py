@@ -201,6 +201,25 @@ def test_a_stream_gives_the_plain_forward_of_each_window_and_looks_once_at_each_
     assert looked == [[[1, *backbone.layout.grid]]] * len(frames)
 
 
+def test_a_new_picture_costs_its_own_tokens(backbone: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    language = backbone.model.language_model.forward
+    monkeypatch.setattr(
+        backbone.model.language_model,
+        "forward",
+        lambda *a, **k: (read.append(k["inputs_embeds"].shape[1]), language(*a, **k))[1],
+    )
+    costs = []
+    for number in range(13):
+        read.clear()
+        backbone.watch(number * SECOND, picture(number), WORDS)
+        costs.append(list(read))
+    picture_alone = costs[1][0]
+    assert costs[0][0] > picture_alone + len(WORDS)  # the words, once
+    assert costs[5] == [picture_alone] * 2  # two windows are open
+    assert costs[4] == costs[8] and costs[4][0] == picture_alone >= costs[4][1]  # one begins: the words are copied
+
+
 def test_the_words_are_read_once_and_anew_when_they_change(backbone: Any, picture: Picture) -> None:
     for number in range(3):
         backbone.watch(number, picture(number), WORDS)
