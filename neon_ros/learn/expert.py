@@ -28,6 +28,7 @@ DT = 0.02  # [s]
 JOINTS = control_mode("upper_body").joint_names
 FIRST = 12  # motor index of the first of the 17 joints
 _SIDES = ("left", "right")
+_MARGIN = 0.03  # [rad] kept from the ends of each joint, a little more than the guard keeps
 _POSTURE = np.array([0.7, 0.7, 0.35, -0.8, 1.0, 0.0, 0.0])  # [rad] left arm: elbow out, clear of the chest
 
 Array = NDArray[np.float64]
@@ -146,9 +147,9 @@ class Expert:
         self.chain = ArmChain(model)
         self.ready = ready_pose()
         joints = [model.joint(name) for name in JOINTS]
-        self._limits = np.array([joint.range for joint in joints]) + np.array([0.03, -0.03])
-        self._lower, self._upper = self._limits.T
-        self._model, self._data = model, mujoco.MjData(model)
+        ranges = np.array([joint.range for joint in joints])
+        self.lower, self.upper = ranges[:, 0] + _MARGIN, ranges[:, 1] - _MARGIN
+        self.model, self._data = model, mujoco.MjData(model)
         self._qpos = np.array([int(j.qposadr[0]) for j in joints])
         self._dof = np.array([int(j.dofadr[0]) for j in joints])
         self._kp = None if kp is None else np.asarray(kp, dtype=np.float64)[FIRST:]
@@ -177,8 +178,8 @@ class Expert:
             wanted[rows, arm] = self._reach(now[rows, chain], wanted[:, :3], hand, top)
             change = rules.acceleration * DT
             speed = speed + np.clip(wanted - speed, -change, change)
-            now = np.clip(now + speed * DT, self._lower, self._upper)
-        return np.clip(out + self._lead(out), self._lower, self._upper)
+            now = np.clip(now + speed * DT, self.lower, self.upper)
+        return np.clip(out + self._lead(out), self.lower, self.upper)
 
     def _reach(self, q: Array, waist: Array, hand: NDArray[np.intp], top: Array) -> Array:
         """Return joint velocities (B, 7) of the reaching arm, while the waist turns at ``waist`` (B, 3) [rad/s]."""
@@ -223,9 +224,9 @@ class Expert:
 
     def gravity(self, upper: Array) -> Array:
         """Return the torques that hold the 17 joints still at ``upper`` (17,) [rad], pelvis upright: (17,) [N m]."""
-        self._data.qpos[:] = self._model.qpos0
+        self._data.qpos[:] = self.model.qpos0
         self._data.qpos[self._qpos] = upper
         self._data.qvel[:] = 0.0
-        mujoco.mj_fwdPosition(self._model, self._data)
-        mujoco.mj_fwdVelocity(self._model, self._data)
+        mujoco.mj_fwdPosition(self.model, self._data)
+        mujoco.mj_fwdVelocity(self.model, self._data)
         return np.array(self._data.qfrc_bias[self._dof])

@@ -1,10 +1,13 @@
 """Record demonstrations of `touch`: the expert acts, the robot's sensors are kept, every frame is labelled.
 
-An episode is a few seconds at 10 Hz.  It starts from the ready pose, or from somewhere on the way to or at some
-thing, so that the end of a touch and what comes after are seen too.  The expert's chunks are disturbed by a smooth
-random walk before they reach the guard, arrive as late as a policy's would, and in a third of the episodes the
+A shard is an episode, a few seconds at 10 Hz.  It starts from the ready pose, or from somewhere on the way to or at
+some thing, so that the end of a touch and what comes after are seen too.  The expert's chunks are disturbed by a
+smooth random walk before they reach the guard, arrive as late as a policy's would, and in a third of the episodes the
 instruction changes midway.  The labels are undisturbed: what the expert would do from each state as it was measured,
 for all six instructions of the scene.
+
+A shard may instead hold glimpses: each frame its own scene and its own pose on the way to some thing, without physics
+in between.  They cost half as much and show many more scenes, which is what words and eyes learn from.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +36,18 @@ from neon_ros.sense.points import transformed, valid_returns
 from neon_ros.sense.poses import pose_from_matrix
 from neon_ros.sim.camera import HeadCamera
 from neon_ros.sim.lidar import Mid360
-from neon_ros.sim.model import LIDAR
-from neon_ros.sim.table import TouchScene
+from neon_ros.sim.model import LIDAR, STAND_HEIGHT
+from neon_ros.sim.table import TABLE_TOP, TouchScene
 from neon_ros.sim.things import COLOURS, NUM_OBJECTS, SHAPES
 
 FORMAT = "neon_ros/touch/1"
+KINDS: tuple[str, ...] = ("episode", "glimpse")
 FRAME_DT = 0.1  # [s]
 WIDTH, HEIGHT = 424, 240  # [px] of the rendered picture
+MAX_FRAMES = 1000  # of a shard
+FIRST_GLIMPSE_SCENE = 1_000_000_000  # beyond the scenes of episodes
 _STEPS = round(FRAME_DT / STEP_DT)
+_WAY = 18  # stretches of 160 ms: the whole way to a thing and a while there
 
 Array = NDArray[np.float64]
 
@@ -49,9 +56,10 @@ Array = NDArray[np.float64]
 class GenerateConfig:
     """What is recorded.
 
-    :param episodes: how many.
-    :param seed: of the first episode; the others follow.
-    :param frames: per episode, at 10 Hz.
+    :param episodes: how many shards.
+    :param seed: number of the first; the others follow.
+    :param kind: ``episode`` or ``glimpse``.
+    :param frames: per shard; at 10 Hz in an episode.
     :param backbone: the frozen model whose tokens are kept.
     :param ready_share: share of episodes that start in the ready pose.
     :param switch_share: share of episodes whose instruction changes midway.
@@ -61,6 +69,7 @@ class GenerateConfig:
 
     episodes: int
     seed: int = 0
+    kind: str = "episode"
     frames: int = 24
     backbone: str = "compact"
     ready_share: float = 0.5
@@ -71,11 +80,13 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         for name, value, low, high in (
             ("episodes", self.episodes, 1, 100_000),
-            ("seed", self.seed, 0, 2**31 - 1),
-            ("frames", self.frames, 2, 1000),
+            ("seed", self.seed, 0, FIRST_GLIMPSE_SCENE - 1),
+            ("frames", self.frames, 2, MAX_FRAMES),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(refuse(f"record.{name}", value, f"a whole number from {low} to {high}"))
+        if self.kind not in KINDS:
+            raise ConfigError(refuse("record.kind", self.kind, ", ".join(KINDS)))
         if not (0.0 < self.latency[0] <= self.latency[1] < FRAME_DT):
             raise ConfigError(refuse("record.latency", self.latency, f"0 < shortest <= longest < {FRAME_DT} s"))
 
@@ -93,8 +104,28 @@ class Recorder:
         self.kinematics = Kinematics()
         _, self.torso_from_lidar = self.kinematics.mount(LIDAR)
 
+    def shard(self, number: int) -> dict[str, NDArray[Any]]:
+        """Return shard ``number`` of the kind that is wanted; the same number gives the same shard."""
+        return self.episode(number) if self.config.kind == "episode" else self.glimpses(number)
+
+    def glimpses(self, number: int) -> dict[str, NDArray[Any]]:
+        """Return a shard whose frames show one scene each."""
+        rng = np.random.default_rng(np.random.SeedSequence(number, spawn_key=(8,)))
+        first = FIRST_GLIMPSE_SCENE + number * MAX_FRAMES
+        scenes = [TouchScene.sample(first + index, "train") for index in range(self.config.frames)]
+        tops = np.array([[(o.x, o.y, TABLE_TOP + o.height - STAND_HEIGHT) for o in s.objects] for s in scenes])
+        q, dq = on_the_way(self.expert, np.stack([scene.rest_pose() for scene in scenes]), tops, rng)
+        frames, pictures = [], []
+        for index, scene in enumerate(scenes):
+            self.world.reset(scene)
+            self.world.place(q[index], dq[index])
+            lidar = Mid360(self.world.model, seed=first + index)
+            pictures.append(scene.exposure.expose(self.camera.render(self.world.data), rng))
+            frames.append(self._sense(lidar, index))
+        return self._shard(number, scenes, frames, np.stack(pictures))
+
     def episode(self, number: int) -> dict[str, NDArray[Any]]:
-        """Return the shard of episode ``number``; the same number gives the same shard."""
+        """Return the shard of episode ``number``."""
         config = self.config
         rng = np.random.default_rng(np.random.SeedSequence(number, spawn_key=(7,)))
         scene = TouchScene.sample(number, "train")
@@ -118,7 +149,7 @@ class Recorder:
             self.drive.run(latency)
             self.drive.submit(chunk + disturbance[index * _STEPS : index * _STEPS + HORIZON], captured)
             self.drive.run(FRAME_DT - latency)
-        return self._shard(number, scene, frames, np.stack(pictures))
+        return self._shard(number, [scene] * config.frames, frames, np.stack(pictures))
 
     def _start(self, scene: TouchScene, rng: np.random.Generator) -> None:
         """Put the robot into the ready pose, or somewhere on the way to some thing."""
@@ -159,7 +190,7 @@ class Recorder:
         }
 
     def _shard(
-        self, number: int, scene: TouchScene, frames: list[dict[str, Any]], pictures: NDArray[np.uint8]
+        self, number: int, scenes: list[TouchScene], frames: list[dict[str, Any]], pictures: NDArray[np.uint8]
     ) -> dict[str, NDArray[Any]]:
         count = len(frames)
         arrays = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
@@ -177,8 +208,8 @@ class Recorder:
             **single,
             "vision": self.backbone.encode_images(pictures)["vision"].astype(np.float16),
             "chunks": labels.reshape(count, 2, NUM_OBJECTS, HORIZON, -1).astype(np.float32),
-            "colour": np.tile(np.array([COLOURS.index(o.colour) for o in scene.objects], np.int8), (count, 1)),
-            "shape": np.tile(np.array([SHAPES.index(o.shape) for o in scene.objects], np.int8), (count, 1)),
+            "colour": np.array([[COLOURS.index(o.colour) for o in scene.objects] for scene in scenes], dtype=np.int8),
+            "shape": np.array([[SHAPES.index(o.shape) for o in scene.objects] for scene in scenes], dtype=np.int8),
             "episode": np.full(count, number, dtype=np.int64),
         }
 
@@ -198,7 +229,7 @@ def generate(
         raise ConfigError(refuse("record workers", workers, "a whole number from 1 to 64"))
     _agree(config, folder)
     wanted = range(config.seed, config.seed + config.episodes)
-    missing = [number for number in wanted if not _is_whole(folder / shard_name(number))]
+    missing = [number for number in wanted if not _is_whole(folder / shard_name(config.kind, number))]
     if progress is not None:
         progress(len(wanted) - len(missing), len(wanted), float("nan"))
     started = time.monotonic()
@@ -211,9 +242,9 @@ def generate(
     return len(missing)
 
 
-def shard_name(number: int) -> str:
-    """Return the file name of an episode."""
-    return f"episode_{number:08d}.npz"
+def shard_name(kind: str, number: int) -> str:
+    """Return the file name of a shard."""
+    return f"{kind}_{number:08d}.npz"
 
 
 _recorder: Recorder | None = None
@@ -229,7 +260,7 @@ def _begin(config: GenerateConfig, folder: str) -> None:
 def _record(number: int) -> int:
     if _recorder is None:
         raise ConfigError(refuse("recorder", "none", "a worker that has begun"))
-    save_shard(_folder / shard_name(number), _recorder.episode(number))
+    save_shard(_folder / shard_name(_recorder.config.kind, number), _recorder.shard(number))
     return number
 
 
@@ -246,8 +277,7 @@ def _is_whole(path: Path) -> bool:
 
 def _agree(config: GenerateConfig, folder: Path) -> None:
     """Write what the folder holds, or check that it is the same."""
-    settings = {name: value for name, value in asdict(config).items() if name not in ("episodes", "seed")}
-    meta = json.loads(json.dumps({"format": FORMAT, "colours": COLOURS, "shapes": SHAPES, **settings}))
+    meta = {"format": FORMAT, "colours": list(COLOURS), "shapes": list(SHAPES), "backbone": config.backbone}
     path = folder / "meta.json"
     if path.exists():
         try:
@@ -259,6 +289,37 @@ def _agree(config: GenerateConfig, folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(meta, indent=1) + "\n")
+
+
+def on_the_way(expert: Expert, rest: Array, tops: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return one state on the way to some thing for each scene, disturbed: positions and velocities (B, 29) each.
+
+    :param rest: where each robot starts (B, 29) [rad].
+    :param tops: tops of the things of each scene in the pelvis frame (B, 3, 3) [m].
+    """
+    count, rows = len(rest), np.arange(len(rest))
+    q, dq = rest.copy(), np.zeros_like(rest)
+    hand, thing = rng.integers(0, 2, count), rng.integers(0, NUM_OBJECTS, count)
+    stop = np.where(rng.random(count) < 0.2, 0, rng.integers(1, _WAY, count))
+    switch = np.where(rng.random(count) < 0.3, rng.integers(1, _WAY, count), _WAY)
+    kinematic = Expert(expert.model, rules=expert.rules)
+    for step in range(_WAY):
+        turned = switch == step
+        hand = np.where(turned, rng.integers(0, 2, count), hand)
+        thing = np.where(turned, rng.integers(0, NUM_OBJECTS, count), thing)
+        chunk = kinematic.chunks(q, dq, hand, tops[rows, thing])
+        on = (stop > step)[:, None]
+        q[:, FIRST:] = np.where(on, chunk[:, 8], q[:, FIRST:])
+        dq[:, FIRST:] = np.where(on, (chunk[:, 8] - chunk[:, 7]) / STEP_DT, dq[:, FIRST:])
+    spread = rng.choice((0.0, 0.03, 0.08), count)[:, None]
+    q[:, FIRST + 3 :] += spread * rng.standard_normal((count, 14))
+    q[:, FIRST : FIRST + 3] += rng.standard_normal((count, 3)) * (0.05, 0.01, 0.04)
+    q[:, FIRST + 2] += np.where(
+        rng.random(count) < 0.4, rng.uniform(0.0, 0.22, count), 0.0
+    )  # lean of a waist that sags
+    dq[:, FIRST:] = dq[:, FIRST:] * rng.uniform(0.0, 1.2, (count, 1)) + 0.1 * rng.standard_normal((count, 17))
+    q[:, FIRST:] = np.clip(q[:, FIRST:], expert.lower, expert.upper)
+    return q, dq
 
 
 def _random_walk(rng: np.random.Generator, steps: int, sigma: float) -> Array:

@@ -120,9 +120,11 @@ class TouchWorld:
         place_robot(self.model, self.data, scene.rest_pose())
         scene.apply(self.model, self.data)
 
-    def place(self, q: Array) -> None:
-        """Put the robot at ``q`` (29,) [rad], at rest, without moving the things."""
+    def place(self, q: Array, dq: Array | None = None) -> None:
+        """Put the robot at ``q`` (29,) [rad], at rest or at ``dq`` (29,) [rad/s], without moving the things."""
         place_robot(self.model, self.data, q)
+        if dq is not None:
+            self.data.qvel[self._where.dof] = dq[self._where.motor]
 
     def step(self, q: Array, dq: Array, tau: Array, kp: Array, kd: Array) -> None:
         """Run the motors' law for one period: tau + kp (q - q_measured) + kd (dq - dq_measured), all (29,)."""
