@@ -1,7 +1,7 @@
 """``neon stop``: stop the robot by the first way that works.
 
-Through the service of ``g1_command``; when ROS is dead, through the motor's shared memory; when another process holds
-that, by ending the motor process itself, whose last frames are damping.
+Through the motor's shared memory when no ``g1_command`` holds it; else through the service of ``g1_command``; when that
+does not answer, by ending the motor process itself, whose last frames are damping.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from collections.abc import Sequence
 
 from neon_ros.cli import words
 from neon_ros.cli.ros import settle, trigger
-from neon_ros.errors import NeonError, Refused, RobotError
+from neon_ros.errors import Refused, RobotError, refuse
 from neon_ros.motor.shared import MotorMemory
+
+PATIENCE = 3.0
+"""How long ``g1_command`` may take to be found, and again to answer [s]."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -24,18 +27,14 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     given = words.read(arguments, {})
     words.no_plain(given)
-    values = settle(given.assigned)
-    try:
-        accepted, said = trigger("stop", timeout=1.0)
-    except RobotError as error:
-        print(f"stop: {error}; going to the motor process directly", file=sys.stderr)
-        accepted, said = stop_directly(values["session"])
+    session = settle(given.assigned)["session"]
+    accepted, said = stop(session)
     print(f"stop: {'done' if accepted else 'refused'}: {said}")
     return 0 if accepted else 1
 
 
-def stop_directly(session: str) -> tuple[bool, str]:
-    """Stop without ROS; return whether it was accepted, and what was said.
+def stop(session: str) -> tuple[bool, str]:
+    """Stop the robot; return whether that was accepted, and what was said.
 
     :raises RobotError: when there is no motor process of this session.
     """
@@ -43,11 +42,15 @@ def stop_directly(session: str) -> tuple[bool, str]:
         with MotorMemory.open(session, "command") as memory:
             return memory.request("stop")
     except Refused:
-        pass  # g1_command lives but does not answer
+        pass  # g1_command holds it: ask there
+    try:
+        return trigger("stop", timeout=PATIENCE)
+    except RobotError as error:
+        print(f"stop: {error}; ending the motor process", file=sys.stderr)
     with MotorMemory.open(session) as memory:
         pid = memory.motor_pid
     try:
         os.kill(pid, signal.SIGINT)
     except OSError as error:
-        raise NeonError(f"motor process {pid}: {error}") from error
+        raise RobotError(refuse(f"motor process {pid}", error, "a process that can be ended")) from error
     return True, f"motor process {pid} was told to end; it stops the robot and damps"

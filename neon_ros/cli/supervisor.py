@@ -64,7 +64,7 @@ class Child:
         """Ask the process to end, ever more firmly; return its exit code."""
         for number, grace in GRACE.items():
             if self.popen.poll() is None:
-                self.popen.send_signal(number)
+                self.popen.send_signal(number)  # a second SIGINT does no harm
                 try:
                     self.popen.wait(grace)
                 except subprocess.TimeoutExpired:
@@ -145,7 +145,10 @@ class Supervisor:
         return bool(self.failed)
 
     def end(self) -> None:
-        """End all processes in reverse order of their start."""
+        """End all processes in reverse order of their start; those that nothing depends on all at once."""
+        for child in self._children:
+            if not child.process.vital and child.popen.poll() is None:
+                child.popen.send_signal(signal.SIGINT)
         while self._children:
             child = self._children.pop()
             alive = child.popen.poll() is None

@@ -37,7 +37,7 @@ def graph(tmp_path: Path, *processes: tuple[str, str, bool]) -> Graph:
 
 def test_processes_end_in_reverse_order_of_their_start(tmp_path: Path) -> None:
     lines: list[str] = []
-    supervisor = Supervisor(graph(tmp_path, ("a", "", True), ("b", "", False)), lines.append)
+    supervisor = Supervisor(graph(tmp_path, ("a", "", True), ("b", "", True)), lines.append)
     assert supervisor.run(seconds=1.0)
     assert lines.index("[b] b got SIGINT") < lines.index("[a] a got SIGINT")
     assert "[a] a is up" in lines
