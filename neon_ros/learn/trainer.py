@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neon_ros.act.checkpoint import open_checkpoint
 from neon_ros.act.manifest import MODALITIES
 from neon_ros.act.networks.mlp import MlpConfig, NeonModel
 from neon_ros.errors import ConfigError, NeonError, refuse
 from neon_ros.learn.dataset import Demonstrations, Sentences, draw_batch, instructions_of, load_demonstrations
-from neon_ros.learn.export import ExportSpec, export_checkpoint
+from neon_ros.learn.export import ExportSpec, export_checkpoint, load_model
 from neon_ros.learn.objective import add_chance, loss_of, validate
 from neon_ros.learn.presets import Preset
 from neon_ros.learn.run import Run, log_row, plot_log, resume_run, save_run
@@ -43,6 +44,7 @@ def train(
     data_dir: Path | str,
     out_dir: Path | str,
     *,
+    start_from: Path | str | None = None,
     encode_texts: TextEncoder | None = None,
     say: Callable[[str], None] = print,
     stop_at: int | None = None,
@@ -50,6 +52,7 @@ def train(
     """Train as ``preset`` says on the shards in ``data_dir``; a run found in ``out_dir`` is taken up.
 
     :param out_dir: gets the state of the run, ``log.csv``, ``loss.png`` and at the end the checkpoint ``<head_id>/``.
+    :param start_from: a checkpoint whose weights a fresh run begins with.
     :param encode_texts: the frozen text encoder; by default that of the preset's backbone.
     :param say: takes lines of progress.
     :param stop_at: stop after this step without an end, as a kill would.
@@ -68,6 +71,8 @@ def train(
     say(f"{len(sentences.text)} sentences encoded")
     learn, apart = data.split(preset.validation, preset.seed)
     run = _start(preset, data, sentences, learn)
+    if start_from is not None:
+        _begin_with(run, Path(start_from))
     resume_run(run, preset, out_dir, say)
     began, first = time.monotonic(), run.step
     while run.step < preset.steps:
@@ -100,6 +105,7 @@ def train(
         modalities=modalities,
         training={
             "preset": asdict(preset),
+            "started_from": None if start_from is None else open_checkpoint(start_from).manifest.checksum,
             "frames": len(data),
             "episodes": len(np.unique(data.arrays["episode"])),
             "validation": validate(run.average, data, sentences, apart, preset),
@@ -145,6 +151,13 @@ def _start(preset: Preset, data: Demonstrations, sentences: Sentences, learn: ND
         betas=preset.betas,
     )
     return Run(model, average, optimiser, np.random.default_rng(preset.seed))
+
+
+def _begin_with(run: Run, folder: Path) -> None:
+    """Give a fresh run the weights of a checkpoint, its means and scales with them."""
+    trained = load_model(open_checkpoint(folder), run.model.head.config).state_dict()
+    run.model.load_state_dict(trained)
+    run.average.load_state_dict(trained)
 
 
 @torch.no_grad()

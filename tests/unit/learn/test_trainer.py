@@ -65,6 +65,21 @@ def test_a_run_learns_and_its_checkpoint_acts(
     assert np.isfinite(load_head("mlp", folder).act(np.zeros(29)).q).all()
 
 
+def test_a_run_may_begin_with_the_weights_of_a_checkpoint(
+    write_shards: Callable[..., Path], words: Any, toy_preset: Any, tmp_path: Path
+) -> None:
+    data = write_shards()
+    first = train(toy_preset, data, tmp_path / "first", encode_texts=words, say=quiet)
+    assert first is not None
+    still = replace(toy_preset, steps=1, learning_rate=1e-7, weight_decay=0.0)
+    second = train(still, data, tmp_path / "second", start_from=first, encode_texts=words, say=quiet)
+    assert second is not None
+    before, after = open_checkpoint(first), open_checkpoint(second)
+    for name, value in before.weights.items():
+        np.testing.assert_allclose(after.weights[name], value, atol=1e-3, err_msg=name)
+    assert after.manifest.training["started_from"] == before.manifest.checksum
+
+
 def test_without_clouds_lidar_is_not_a_modality(
     write_shards: Callable[..., Path], words: Any, toy_preset: Any, tmp_path: Path
 ) -> None:
