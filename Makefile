@@ -35,7 +35,7 @@ test: $(STAMP)/dev ## the tests, without the long ones
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-long: $(STAMP)/dev ## the long tests too: other ROS 2 releases, closed loop, soak
-	@$(BIN)/python -m pytest -m "" $(ARGS)
+	@$(BIN)/python -m pytest -m "" -o faulthandler_timeout=7200 $(ARGS)
 
 check: $(STAMP)/dev ## style, types and the import rules
 	$(BIN)/ruff check $(wildcard $(LINT))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,20 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def interpreter(version: str) -> str | None:
+    """Return a Python of this version that runs: one on the PATH, or one of pyenv's."""
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for path in (shutil.which(f"python{version}"), *map(str, pyenv)):
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
 class Environment:
     """A virtual environment of its own; commands in it see nothing of the one that runs the tests."""
 
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder, with_pip=True)
+    def __init__(self, folder: Path, base: str = sys.executable) -> None:
+        subprocess.run([base, "-m", "venv", str(folder)], check=True)
         self.python = folder / "bin" / "python"
         hidden = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "PYTHONPATH", "VIRTUAL_ENV")
         self.variables = {name: text for name, text in os.environ.items() if name not in hidden}
@@ -65,4 +74,15 @@ def test_the_unit_tests_need_numpy_alone(tmp_path: Path) -> None:
     plain = Environment(tmp_path / "plain")
     plain.install("-c", "requirements/constraints.txt", "numpy", "pytest", "hypothesis")
     report = plain.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
+    assert " passed" in report
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.12"])
+def test_the_unit_tests_pass_on_every_supported_python(tmp_path: Path, version: str) -> None:
+    base = interpreter(version)
+    if base is None:
+        pytest.skip(f"python{version} is not installed")
+    other = Environment(tmp_path / version, base)
+    other.install("-c", "requirements/constraints.txt", ".[test]")
+    report = other.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
     assert " passed" in report
