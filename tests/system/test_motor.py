@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 LOWCMD, ARM_SDK = 0, 1
 
 
-def eventually(condition: Callable[[], object], seconds: float = 15.0) -> Any:
+def eventually(condition: Callable[[], object], seconds: float = 40.0) -> Any:
     """Return the first true value of ``condition``; fail when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -156,6 +156,8 @@ class Rig:
                 process.stdout.close()
         for path in Path("/dev/shm/neon_ros").glob(f"{self.session}.*"):
             path.unlink()
+        for path in self._folder.glob("*.log"):
+            print(f"--- {path.name}\n{path.read_text()}")  # shown by pytest where a test failed
 
 
 @pytest.fixture
@@ -214,9 +216,9 @@ def test_an_inactive_motor_writes_nothing_and_leaves_at_once(rig: Rig) -> None:
     assert len(rig.heard()["time"]) == 0
 
 
-@pytest.mark.parametrize(("mode", "number"), [("whole_body", signal.SIGKILL), ("whole_body", signal.SIGSTOP)])
-def test_the_guardian_damps_when_the_motor_dies_or_hangs(rig: Rig, mode: str, number: signal.Signals) -> None:
-    motor = rig.up(mode)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_guardian_damps_when_the_motor_dies_or_hangs(rig: Rig, number: signal.Signals) -> None:
+    motor = rig.up("whole_body")
     rig.arm()
     rig.drive(0.5)
     motor.send_signal(number)
