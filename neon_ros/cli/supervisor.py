@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
@@ -60,6 +61,15 @@ class Child:
                 self.last_words.append(line)
                 self._write(f"[{self.process.name}] {line}")
 
+    def cpu(self) -> float:
+        """Return the share of one core it has used since its start; 0 once it has ended."""
+        try:
+            words = Path(f"/proc/{self.popen.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        except OSError:
+            return 0.0
+        seconds = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc(5)
+        return seconds / max(1e-3, time.monotonic() - self.started)
+
     def end(self) -> int:
         """Ask the process to end, ever more firmly; return its exit code."""
         for number, grace in GRACE.items():
@@ -95,6 +105,8 @@ class Supervisor:
         self._lock = threading.Lock()
         self._out = write or (lambda line: print(line, flush=True))
         self._children: list[Child] = []
+        self.cpu: dict[str, float] = {}
+        """Share of one core that each process used until the end began."""
         self._signalled = threading.Event()
 
     def write(self, line: str) -> None:
@@ -146,6 +158,7 @@ class Supervisor:
 
     def end(self) -> None:
         """End all processes in reverse order of their start; those that nothing depends on all at once."""
+        self.cpu = {child.process.name: child.cpu() for child in self._children}
         for child in self._children:
             if not child.process.vital and child.popen.poll() is None:
                 child.popen.send_signal(signal.SIGINT)

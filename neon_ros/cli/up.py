@@ -61,5 +61,6 @@ def _measured(supervisor: Supervisor, seconds: float) -> int:
         observer.close()
     for line in observer.tally.lines():
         print(line)
+    print("cores     " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in supervisor.cpu.items()))
     print("result    " + ("ok" if alive and observer.tally.worked else "; ".join(supervisor.failed) or "FAILED"))
     return 0 if alive and observer.tally.worked else 1

@@ -19,6 +19,8 @@ from neon_ros.parameters import checked
 from neon_ros_msgs.msg import StageLatency
 
 Config = TypeVar("Config")
+START_GRACE = 8.0
+"""Silence at the start that is not reported: the others are still coming up [s]."""
 WARN_PERIOD = 2.0
 """Shortest time between two warnings of one kind [s]."""
 
@@ -55,7 +57,7 @@ class Health:
         self.refused = 0
         self.last_refusal = ""
         self.compute = 0.0
-        self.heard = time.monotonic()
+        self.heard = time.monotonic() + START_GRACE
 
     def silence(self) -> float:
         """Return the time since the input was last heard [s]."""
