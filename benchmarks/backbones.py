@@ -1,6 +1,7 @@
 """Time the compact backbone on one core against the same networks in torch eager, interleaved so that noise is shared.
 
     python benchmarks/backbones.py [--repeats 100]
+    python benchmarks/backbones.py --streaming [--repeats 4] [--scale 8] [--part 0.5] [--device cpu] [--dtype fp32]
 
 Torch's rows need torch, efficientnet-lite-pytorch and transformers; without them only our own are printed.  The two are
 also compared number by number, so that the table never compares different things.
@@ -93,7 +94,18 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=100, help="calls of each stage (default 100)")
-    repeats = max(1, parser.parse_args().repeats)
+    parser.add_argument("--streaming", action="store_true", help="the foundation backbones, see streaming.py")
+    parser.add_argument("--scale", type=int, default=8, help="divides the widths of their random stand-ins (default 8)")
+    parser.add_argument("--part", type=float, default=0.5, help="of their depth that is used (default 0.5)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--dtype", default="fp32", help="fp32, bf16 or fp16")
+    arguments = parser.parse_args()
+    repeats = max(1, arguments.repeats)
+    if arguments.streaming:
+        from streaming import table
+
+        table(machine(), arguments.scale, arguments.part, repeats, arguments.device, arguments.dtype)
+        return
     start = time.perf_counter()
     compact = Compact(threads=1)
     started = time.perf_counter() - start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,20 @@ def backbone(request: pytest.FixtureRequest) -> Any:
     return found
 
 
+@lru_cache
+def published(name: str, folder: Path) -> Any:
+    """Return the whole model as transformers loads it."""
+    return getattr(transformers, name).from_pretrained(str(folder)).eval()
+
+
+@lru_cache
+def tokenizer_of(folder: Path) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(str(folder))
+
+
 def chat(folder: Path, words: str, media: Sequence[str], system: str) -> Any:
     """Return the ids (1, T) of the chat, tokenised as transformers does, the words as they are."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = tokenizer_of(folder)
     text = f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{words}" + "".join(media)
     return torch.tensor([tokenizer(text)["input_ids"]])
 
@@ -59,7 +71,7 @@ def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any,
     """Return ids and states after the backbone's layer, of the whole window at once, as transformers computes them."""
     from neon_ros.encode.backbones.foundation.cosmos_reason import SYSTEM
 
-    model = transformers.Qwen3VLForConditionalGeneration.from_pretrained(str(folder)).eval()
+    model = published("Qwen3VLForConditionalGeneration", folder)
     rows, columns = backbone.layout.tokens
     media = [
         f"<{(frame.stamp_ns - window.start_ns) / 1e9:.1f} seconds><|vision_start|>"
@@ -85,7 +97,7 @@ def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, A
     """Return ids and states after the backbone's layer, of the whole window at once, as transformers computes them."""
     from neon_ros.encode.backbones.foundation.qwen_omni import SYSTEM
 
-    model = transformers.Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(str(folder)).eval()
+    model = published("Qwen2_5OmniThinkerForConditionalGeneration", folder)
     rows, columns = backbone.layout.tokens
     period = (window.frames[-1].stamp_ns - window.frames[0].stamp_ns) / 1e9 / max(1, len(window.frames) - 1)
     inputs: dict[str, Any] = {}
@@ -122,7 +134,7 @@ def difference(folder: Path, window: Observation, backbone: Any, got: dict[str, 
     """Return the largest difference of features to the plain forward of the window."""
     plain = plain_cosmos if backbone.name == "cosmos_reason" else plain_omni
     ids, states = plain(folder, window, backbone)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = tokenizer_of(folder)
     token = "<|video_pad|>" if backbone.name == "cosmos_reason" else "<|VIDEO|>"
     vision = states[ids == tokenizer.convert_tokens_to_ids(token)][-len(got["vision"]) :].numpy()
     said = len(tokenizer(window.instruction)["input_ids"]) if window.instruction else 0
