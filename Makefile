@@ -23,13 +23,14 @@ export MUJOCO_GL ?= egl
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@printf '\nvariables: PYTHON=%s  HEADLESS=1  SECONDS=20  ARGS="head:=mlp_touch backbone:=compact"\n' "$(PYTHON)"
+	@printf '\nvariables: PYTHON=%s  HEADLESS=1  SECONDS=20  ARGS="head:=mlp backbone:=compact"\n' "$(PYTHON)"
 
 env: $(STAMP)/run ## make the environment in .venv: packages, messages, rendering
 	@echo "environment ready: $(VENV)"
 
 run: $(STAMP)/run ## the simulated G1 and the pipeline, with a browser view; HEADLESS=1 SECONDS=20 for a short run with a summary
-	@$(BIN)/neon up robot:=sim $(if $(HEADLESS),view:=false) $(if $(SECONDS),seconds:=$(SECONDS)) $(ARGS)
+	@$(BIN)/neon up robot:=sim $(if $(HEADLESS),view:=false) $(if $(SECONDS),seconds:=$(SECONDS)) \
+	  $(if $(findstring autostart:=,$(ARGS)),,autostart:=true) $(ARGS)
 
 test: $(STAMP)/dev ## the tests, without the long ones
 	@$(BIN)/python -m pytest $(ARGS)

@@ -24,7 +24,7 @@ AUTO = "auto"
 """Value of an argument whose default depends on the others."""
 
 BOOL = ("true", "false")
-ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 10
+ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 BACKBONES = (
     *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
     *sorted(entry_points(group="neon_ros.backbones").names),  # from other packages

@@ -47,7 +47,7 @@ class BackboneParameters:
     """Node ``backbone``: picture and words to features."""
 
     backbone: str = parameter("compact", "name of the frozen backbone", required=True)
-    rate: float = parameter(10.0, "most pictures encoded per second [Hz]", low=0.1, high=60.0)
+    rate: float = parameter(12.0, "most pictures encoded per second [Hz]", low=0.1, high=60.0)
     instruction: str = parameter("", "words at the start; empty means none until the topic says some")
     image_timeout: float = parameter(0.5, "silence of the camera that is reported [s]", low=0.05, high=10.0)
     path: str = parameter("", "folder of its weights, for a backbone that ships none")
@@ -129,7 +129,7 @@ class SimSensorsParameters:
     """Node ``sim_sensors``: the simulator's camera, LiDAR and IMUs as the drivers publish them."""
 
     session: str = parameter("", "name of the simulator's shared memory", required=True)
-    camera_rate: float = parameter(15.0, "pictures per second [Hz]", low=0.5, high=60.0)
+    camera_rate: float = parameter(12.0, "pictures per second [Hz]", low=0.5, high=60.0)
     lidar_rate: float = parameter(10.0, "clouds per second [Hz]", low=0.5, high=20.0)
     imu_rate: float = parameter(50.0, "IMU messages per second and sensor [Hz]", low=1.0, high=200.0)
     width: int = parameter(424, "picture width [px]", low=64, high=1280)

@@ -38,6 +38,7 @@ class Child:
         libc = ctypes.CDLL(None)
 
         def prepare() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # until it has its own handler: no traceback out of an import
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             with suppress(PermissionError):  # only the superuser may be less nice than others
                 os.nice(process.niceness)
