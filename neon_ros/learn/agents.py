@@ -1,4 +1,4 @@
-"""Who may sit the exam of `touch`: a trained policy, the same without eyes or without words, chance, and the expert.
+"""Who may sit the exam of `touch`: a policy, the same without eyes or without words, and the privileged expert.
 
 An agent sees what the robot senses at one instant and answers with a chunk.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neon_ros.act.policy import Policy
 from neon_ros.encode.backbones import Backbone
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.learn.expert import DT, FIRST, HORIZON, JOINTS, Expert
+from neon_ros.learn.expert import DT, JOINTS, Expert
 from neon_ros.learn.language import HANDS, Instruction
 from neon_ros.robot.joints import joint_indices
 
@@ -48,8 +48,8 @@ class Senses:
 class Agent(Protocol):
     """Answers what is sensed with a chunk."""
 
-    def begin(self, instruction: Instruction, seed: int) -> None:
-        """Start an episode; only the expert may use ``instruction``, only chance may use ``seed``."""
+    def begin(self, instruction: Instruction) -> None:
+        """Start an episode; only the expert may use ``instruction``."""
 
     def act(self, senses: Senses) -> NDArray[np.floating]:
         """Return the targets of the 17 joints of ``upper_body`` (16, 17) [rad]."""
@@ -75,7 +75,7 @@ class PolicyAgent:
         self._blind, self._wordless = blind, wordless
         self._columns = np.argsort(joint_indices(manifest.joint_names))
 
-    def begin(self, instruction: Instruction, seed: int) -> None:
+    def begin(self, instruction: Instruction) -> None:
         """Start an episode; a policy has no memory."""
 
     def act(self, senses: Senses) -> NDArray[np.floating]:
@@ -99,26 +99,6 @@ class PolicyAgent:
         return output.q[:, self._columns]
 
 
-class RandomAgent:
-    """Chance: each chunk moves every joint evenly in a random direction, as far as a typical chunk of the expert.
-
-    :param spread: standard deviation of a joint's way in one chunk [rad].
-    """
-
-    def __init__(self, spread: float = 0.1) -> None:
-        self._spread = spread
-        self._rng = np.random.default_rng(0)
-
-    def begin(self, instruction: Instruction, seed: int) -> None:
-        """Start an episode of its own dice."""
-        self._rng = np.random.default_rng(seed)
-
-    def act(self, senses: Senses) -> NDArray[np.floating]:
-        """Return a straight way from here to somewhere near."""
-        way = self._rng.normal(0.0, self._spread, len(JOINTS))
-        return senses.q[FIRST:] + np.linspace(0.0, 1.0, HORIZON)[:, None] * way
-
-
 class ExpertAgent:
     """The privileged expert: it is told where the things are.
 
@@ -130,7 +110,7 @@ class ExpertAgent:
         self._expert, self._top_of = expert, top_of
         self._instruction: Instruction | None = None
 
-    def begin(self, instruction: Instruction, seed: int) -> None:
+    def begin(self, instruction: Instruction) -> None:
         """Start an episode."""
         self._instruction = instruction
 

@@ -113,7 +113,7 @@ class Examiner:
         """Return what became of one episode."""
         scene, instruction, sentence = scene_of(config, index)
         self.drive.reset(scene)
-        agent.begin(instruction, scene.seed)
+        agent.begin(instruction)
         lidar = Mid360(self.world.model, seed=scene.seed)
         rng = np.random.default_rng(scene.seed)
         judge = self.world.judge(instruction, config.rules)
