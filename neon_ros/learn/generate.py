@@ -134,7 +134,9 @@ class Recorder:
         lidar = Mid360(self.world.model, seed=number)
         latency = float(rng.uniform(*config.latency))
         disturbance = _random_walk(rng, config.frames * _STEPS + HORIZON, float(rng.choice(config.noise)))
-        switch = int(rng.integers(config.frames // 4, config.frames)) if rng.random() < config.switch_share else config.frames
+        switch = config.frames
+        if rng.random() < config.switch_share:
+            switch = int(rng.integers(config.frames // 4, config.frames))
         frames: list[dict[str, Any]] = []
         pictures = []
         for index in range(config.frames):
