@@ -49,13 +49,13 @@ def test_a_run_learns_and_its_checkpoint_acts(
     write_shards: Callable[..., Path], words: Any, toy_preset: Any, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    preset = replace(toy_preset, steps=60, frames=16, validate_every=20, learning_rate=0.005, modality_dropout=0.0)
+    preset = replace(toy_preset, steps=60, frames=16, validate_every=20, learning_rate=0.01, modality_dropout=0.0)
     folder = train(preset, write_shards(), tmp_path / "run", encode_texts=words, say=said.append)
     assert folder is not None
     with (tmp_path / "run" / LOG_FILE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(float(row["step"])) for row in rows] == [20, 25, 40, 50, 60]
-    assert float(rows[-1]["val_place_mm"]) < 0.8 * float(rows[0]["val_place_mm"])
+    assert float(rows[-1]["match"]) < 0.9 * float(rows[0]["match"]), rows
     assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
     assert any("s to go" in line for line in said)
     manifest = load_head("mlp", folder).manifest
