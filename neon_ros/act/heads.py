@@ -57,12 +57,20 @@ class Head(Protocol):
 
 
 class HoldHead:
-    """Keep the joints where the capture found them."""
+    """Keep the joints where they were found.
+
+    The pose is taken once: asking for the measured joints at every capture would let gravity walk the robot away, a
+    little with each chunk.  It is taken anew when the robot is found far from it, as after somebody moved its arms.
+    """
+
+    FAR = 0.15
+    """A joint this far from the held pose was moved by somebody; gravity's sag stays well below [rad]."""
 
     def __init__(self, manifest: Manifest) -> None:
         """Take mode, joints, dt and horizon from ``manifest``; no weights are used."""
         self.manifest = manifest
         self._columns = joint_indices(manifest.joint_names)
+        self._held: FloatArray | None = None
 
     def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
         """Return zeros (128,): this head reads nothing but q."""
@@ -88,13 +96,15 @@ class HoldHead:
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
     ) -> HeadOutput:
-        """Return the joints of the capture at every step, and no base velocity.
+        """Return the held joints at every step, and no base velocity.
 
         :raises ContractError: when ``q`` is not 29 finite numbers.
         """
         here = np.asarray(checked_array("q", q, (NUM_JOINTS,)), dtype=np.float32)[self._columns]
+        if self._held is None or np.abs(here - self._held).max() > self.FAR:
+            self._held = here
         horizon = self.manifest.horizon
-        return HeadOutput(np.tile(here, (horizon, 1)), np.zeros((horizon, 3), dtype=np.float32))
+        return HeadOutput(np.tile(self._held, (horizon, 1)), np.zeros((horizon, 3), dtype=np.float32))
 
 
 _MEASURED = ("grid", "pick", "scale")

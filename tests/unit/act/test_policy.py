@@ -206,6 +206,17 @@ def test_hold_keeps_the_joints_of_the_capture(mode: str) -> None:
     assert len(head.manifest.checksum) == 64
 
 
+def test_hold_does_not_follow_sagging_joints_but_takes_a_moved_robot_as_it_is() -> None:
+    head = HoldHead(hold_manifest("upper_body"))
+    start = np.linspace(-0.2, 0.2, 29)
+    first = head.act(start).q_chunk
+    for sag in np.linspace(0.0, 0.1, 11):
+        np.testing.assert_array_equal(head.act(start + sag).q_chunk, first)
+    moved = start.copy()
+    moved[20] += 0.5
+    np.testing.assert_allclose(head.act(moved).q_chunk[-1], moved[12:], atol=1e-6)
+
+
 def test_hold_refuses_bad_joints_and_modes() -> None:
     with pytest.raises(ContractError, match=r"q\[3\]: got nan"):
         HoldHead(hold_manifest("arms_only")).act(np.where(np.arange(29) == 3, np.nan, 0.0))
