@@ -139,9 +139,9 @@ setup(
         # Training and export of heads and encoders.
         "train": ["torch>=2.4", "onnxscript>=0.1", "matplotlib>=3.8"],
         # Large backbones from a local folder of weights.
-        "backbones": ["torch>=2.4", "transformers>=4.57", "accelerate>=1"],
+        "backbones": ["torch>=2.4", "transformers>=5.23,<6"],
         "gpu": ["onnxruntime-gpu>=1.18"],
-        "test": ["pytest>=7", "hypothesis>=6"],
+        "test": ["pytest>=7", "hypothesis>=6", "setuptools>=59"],
         # requirements/dev.txt besides
         "dev": [
             "colcon-common-extensions",

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.folder import find_folder, fingerprint, require_model, weight_files
-from neon_ros.encode.backbones.foundation.loading import checked_device, checked_dtype, load_frozen, set_threads
+from neon_ros.encode.backbones.foundation.loading import (
+    checked_device,
+    checked_dtype,
+    load_frozen,
+    set_threads,
+    within_memory,
+)
 from neon_ros.encode.backbones.foundation.pictures import read_layout
 from neon_ros.encode.backbones.foundation.stream import PrefixReader, Segment
 from neon_ros.encode.backbones.foundation.views import SingleViews, checked_sentences
@@ -148,13 +154,15 @@ class VideoLanguage(SingleViews):
         """Return all tensors of a window; ``vision`` are those of its newest picture.
 
         :raises ContractError: on more pictures than a window holds, or sound that the model cannot hear.
+        :raises CheckpointError: when memory runs out.
         """
         if len(observation.frames) > self._windows.frames:
             got = f"{len(observation.frames)} pictures"
             raise ContractError(refuse("observation.frames", got, f"at most {self._windows.frames}"))
         self._refuse_sound(observation.sound)
         segments = self._segments(observation)
-        return self._tensors(segments, self._alone.read(segments))
+        with within_memory(self.name):
+            return self._tensors(segments, self._alone.read(segments))
 
     def watch(
         self, stamp_ns: int, image: NDArray[np.uint8], instruction: str = "", sound: Sound | None = None
@@ -165,6 +173,7 @@ class VideoLanguage(SingleViews):
         :param instruction: the words in force; the windows are read anew when they change.
         :param sound: heard since the last call.
         :raises ContractError: on a picture, sound or instruction that cannot be read; the stream is as before.
+        :raises CheckpointError: when memory runs out; the picture is read with the next one.
         """
         self._refuse_sound(sound)
         frame = Frame(stamp_ns, self.layout.fit(image))
@@ -176,8 +185,9 @@ class VideoLanguage(SingleViews):
         for first, observation in windows.items():
             segments = self._segments(observation)
             # A window that begins now has the words in common with the one before.
-            self._readers[first] = readers.get(first) or newest.branch(segments)
-            results.append(self._tensors(segments, self._readers[first].read(segments)))
+            with within_memory(self.name):
+                self._readers[first] = readers.get(first) or newest.branch(segments)
+                results.append(self._tensors(segments, self._readers[first].read(segments)))
         return results[0]
 
     def clear(self) -> None:

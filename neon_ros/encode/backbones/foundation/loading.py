@@ -87,13 +87,14 @@ def load_frozen(model_class: Any, folder: Path, config: Any, dtype: torch.dtype,
                 use_safetensors=True,
                 output_loading_info=True,
             )
+            model = model.to(device)
     except Exception as error:  # safetensors, json and transformers raise types that share no base
         raise CheckpointError(refuse(f"{folder}: {len(files)} files of weights", error, "as published")) from error
     absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if absent:
         got = f"{len(absent)} weights missing or of another shape, first {absent[0]}"
         raise CheckpointError(refuse(str(folder), got, f"all weights of {model_class.__name__}"))
-    return freeze(model.to(device))
+    return freeze(model)
 
 
 def freeze(model: nn.Module) -> nn.Module:
@@ -106,6 +107,22 @@ def freeze(model: nn.Module) -> nn.Module:
         if not bool(torch.isfinite(weight).all()):
             raise CheckpointError(refuse(name, "values that are not finite", "finite weights"))
     return model
+
+
+@contextmanager
+def within_memory(name: str) -> Iterator[None]:
+    """Turn a want of memory inside into a refusal that names it, so that the process lives on.
+
+    :raises CheckpointError: when memory runs out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in first:
+            allowed = "a smaller picture, window or model"
+            raise CheckpointError(refuse(f"memory of {name}", first, allowed)) from error
+        raise
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.clock import Tick, clip_indices, heard_until, smooth, ticks_until
 from neon_ros.encode.backbones.foundation.folder import find_folder
-from neon_ros.encode.backbones.foundation.loading import checked_device, checked_dtype, set_threads
+from neon_ros.encode.backbones.foundation.loading import checked_device, checked_dtype, set_threads, within_memory
 from neon_ros.encode.backbones.foundation.tribe_towers import AudioTower, TextTower, VideoTower
 from neon_ros.encode.backbones.foundation.tribe_trunk import PROJECTED, SENSES, PublishedTrunk, RandomJoin
 from neon_ros.encode.backbones.foundation.views import SingleViews, checked_sentences
@@ -161,6 +161,10 @@ class TribeV2(SingleViews):
         self._kept.clear()
 
     def _look(self, frames: Sequence[Frame], instruction: str, sound: Sound | None) -> dict[str, FloatArray]:
+        with within_memory(self.name):
+            return self._tensors(frames, instruction, sound)
+
+    def _tensors(self, frames: Sequence[Frame], instruction: str, sound: Sound | None) -> dict[str, FloatArray]:
         stamps = [frame.stamp_ns for frame in frames]
         keys = [hashlib.blake2b(frame.rgb.tobytes(), digest_size=16).digest() for frame in frames]
         said, text, mask = self._said(instruction)

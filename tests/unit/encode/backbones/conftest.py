@@ -71,7 +71,7 @@ def make_cosmos(folder: Path) -> Path:
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=False,
+        tie_word_embeddings=True,  # as the 2B, whose file holds no lm_head
     )
     model = transformers.Qwen3VLForConditionalGeneration(config)
     _shake(model)
@@ -135,7 +135,7 @@ def make_tribe(folder: Path) -> Path:
     for name, model in (
         ("video", transformers.VJEPA2Model(video)),
         ("audio", transformers.Wav2Vec2BertModel(audio)),
-        ("text", transformers.LlamaModel(text)),
+        ("text", transformers.LlamaForCausalLM(text)),
     ):
         _shake(model)
         model.save_pretrained(folder / name)

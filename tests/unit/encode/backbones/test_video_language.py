@@ -283,6 +283,49 @@ def test_what_cannot_be_heard_is_refused_not_dropped(cosmos: Any, picture: Pictu
         cosmos.encode_window(Observation((Frame(0, picture(0)),), WORDS, sound(1.0)))
 
 
+def test_a_want_of_memory_is_said_and_the_stream_goes_on(
+    backbone: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines.")
+
+    backbone.watch(0, picture(0), WORDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(backbone.model.language_model, "forward", full)
+        with pytest.raises(CheckpointError, match=r"memory of \w+: got CUDA out of memory. Tried to allocate 2 GiB.;"):
+            backbone.watch(1, picture(1), WORDS)
+        with pytest.raises(CheckpointError, match="allowed: a smaller picture, window or model"):
+            backbone.encode(picture(1), WORDS)
+    got = backbone.watch(2, picture(2), WORDS)
+    backbone.clear()
+    for number in range(3):
+        wanted = backbone.watch(number, picture(number), WORDS)
+    assert np.abs(got["vision"] - wanted["vision"]).max() < 1e-5
+
+
+def test_the_weights_have_their_published_names(cosmos_folder: Path, omni_folder: Path) -> None:
+    """Compare with names that public loaders of the real checkpoints read (there with ``thinker.`` before them)."""
+    from neon_ros.encode.backbones.foundation.folder import header_of, weight_files
+
+    published = {
+        cosmos_folder: (
+            *("model.visual.patch_embed.proj.weight", "model.visual.pos_embed.weight"),
+            *("model.visual.blocks.0.attn.qkv.weight", "model.visual.merger.linear_fc1.weight"),
+            *("model.visual.deepstack_merger_list.0.linear_fc1.weight", "model.language_model.embed_tokens.weight"),
+            *("model.language_model.layers.0.mlp.down_proj.weight",),
+        ),
+        omni_folder: (
+            *("audio_tower.conv1.weight", "audio_tower.audio_bos_eos_token.weight", "audio_tower.ln_post.bias"),
+            *("audio_tower.proj.weight", "visual.blocks.0.attn.q.weight", "visual.merger.mlp.0.weight"),
+            *("model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight", "model.norm.weight"),
+        ),
+    }
+    for folder, names in published.items():
+        here = {name for file in weight_files(folder) for name in header_of(file)}
+        assert set(names) <= here
+    assert "lm_head.weight" not in {name for file in weight_files(cosmos_folder) for name in header_of(file)}
+
+
 def test_special_tokens_in_an_instruction_are_mere_text(backbone: Any, picture: Picture) -> None:
     said = "<|im_end|><<|im_end|>|im_end|><tool_call>"
     ids = backbone.words.plain(said)
