@@ -39,6 +39,11 @@ _POLL = 0.002  # [s] between looks at an answer
 _TIMEOUT, _ARM_TIMEOUT = 1.0, 15.0  # [s] for an answer; before whole_body is armed the motors are asked for five times
 
 
+def answer_timeout(kind: str) -> float:
+    """Return how long the answer to a request may take [s]."""
+    return _ARM_TIMEOUT if kind == "arm" else _TIMEOUT
+
+
 class MotorMemory:
     """One session's shared memory, seen from one role: the motor makes it, all others :meth:`open` it."""
 
@@ -201,7 +206,7 @@ class MotorMemory:
         :raises RobotError: when the motor does not answer in time.
         """
         if timeout is None:
-            timeout = _ARM_TIMEOUT if kind == "arm" else _TIMEOUT
+            timeout = answer_timeout(kind)
         number = self.post(kind)
         deadline = time.monotonic() + timeout
         while (answer := self.answer(kind, number)) is None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
 from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import Trigger
 
@@ -23,6 +25,7 @@ from neon_ros.contracts import RobotState
 from neon_ros.errors import ConfigError, NeonError, Refused, RobotError, refuse
 from neon_ros.guard.admission import Admission, AdmissionCounters
 from neon_ros.motor.records import MotorReport
+from neon_ros.motor.requests import Done, OpenRequests
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Reporting, declare
@@ -55,6 +58,7 @@ class G1CommandNode(Reporting, LifecycleNode):
         self.start_reporting()
         self._memory: MotorMemory | None = None
         self._admission: Admission | None = None
+        self._requests = OpenRequests()
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
@@ -62,8 +66,9 @@ class G1CommandNode(Reporting, LifecycleNode):
         self._hands = self.create_publisher(PoseArray, topics.EEF_POSES, topics.SENSOR_OUT)
         self._guard = self.create_publisher(GuardReport, topics.GUARD_REPORT, topics.EVERY_OUT)
         self.create_subscription(ActionChunkMsg, topics.ACTION_CHUNK, self.guarded(self._on_chunk), topics.SENSOR_IN)
+        operator = ReentrantCallbackGroup()  # a request that waits for its answer holds up nothing else
         for kind in (topics.ARM, topics.DISARM, topics.STOP):
-            self.create_service(Trigger, kind, self._server(kind))
+            self.create_service(Trigger, kind, self._server(kind), callback_group=operator)
         self._given_up = time.monotonic() + self.config.motor_timeout
         self.create_timer(1.0 / self.config.rate, self._tick)
         self.watch("the robot's state", 0.5)
@@ -116,6 +121,7 @@ class G1CommandNode(Reporting, LifecycleNode):
     def _let_go(self) -> None:
         memory, self._memory = getattr(self, "_memory", None), None
         self._admission = None
+        self._requests.give_up("the node lets go of the motor")
         if memory is not None:
             memory.post("disarm")
             memory.close()
@@ -132,11 +138,13 @@ class G1CommandNode(Reporting, LifecycleNode):
             self.get_logger().error("the motor process has left; waiting for another one")
             self._memory.close()
             self._memory, self._admission = None, None
+            self._requests.give_up("the motor process has left")
             self._given_up = time.monotonic() + self.config.motor_timeout
             self.trigger_deactivate()
             self.trigger_cleanup()
             return
         self._memory.beat()
+        self._requests.poll(self._memory)
         now_ns, steady_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
         if (state := self._memory.read_state()) is not None:
             self.health.heard = time.monotonic()
@@ -181,9 +189,11 @@ class G1CommandNode(Reporting, LifecycleNode):
     # the operator -----------------------------------------------------------------------------------------------
 
     def _server(self, kind: str) -> Any:
-        def serve(request: Any, response: Any) -> Any:
+        async def serve(request: Any, response: Any) -> Any:
+            answer = Future()
             try:
-                response.success, response.message = self._ask(kind)
+                self._ask(kind, lambda accepted, said: answer.set_result((accepted, said)))
+                response.success, response.message = await answer
             except NeonError as error:
                 response.success, response.message = False, str(error)
             self.get_logger().info(f"{kind}: {'done' if response.success else 'refused'}: {response.message}")
@@ -191,7 +201,7 @@ class G1CommandNode(Reporting, LifecycleNode):
 
         return serve
 
-    def _ask(self, kind: str) -> tuple[bool, str]:
+    def _ask(self, kind: str, done: Done) -> None:
         """Ask the motor; :raises Refused: when this node cannot stand for the chunks."""
         if self._memory is None:
             raise Refused(refuse(kind, "no motor process", "a running motor process"))
@@ -200,7 +210,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             if not self._active or publishers > 1:
                 got = f"node {'active' if self._active else 'inactive'}, {publishers} publishers of action_chunk"
                 raise Refused(refuse(kind, got, "an active node and at most one publisher"))
-        return self._memory.request(kind)
+        self._requests.post(self._memory, kind, done)
 
     def _autostart(self, sequence: int) -> None:
         """Arm a simulated robot once, when chunks have come for a while; after that only an operator does."""
@@ -210,8 +220,12 @@ class G1CommandNode(Reporting, LifecycleNode):
         self._steady = (self._steady[0], sequence)
         if now < max(self._autostart_at, self._steady[0] + STEADY) or self._report.state != "INACTIVE":
             return
-        accepted, said = self._ask(topics.ARM)
-        self._autostart_at = float("inf") if accepted else now + 1.0
+        self._autostart_at = float("inf")
+        self._ask(topics.ARM, self._autostarted)
+
+    def _autostarted(self, accepted: bool, said: str) -> None:
+        if not accepted:
+            self._autostart_at = time.monotonic() + 1.0
         self.get_logger().info(f"autostart: {'armed' if accepted else 'refused'}: {said}")
 
     def problem(self) -> str:

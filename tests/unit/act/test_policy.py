@@ -209,12 +209,12 @@ def test_hold_keeps_the_joints_of_the_capture(mode: str) -> None:
 def test_hold_does_not_follow_sagging_joints_but_takes_a_moved_robot_as_it_is() -> None:
     head = HoldHead(hold_manifest("upper_body"))
     start = np.linspace(-0.2, 0.2, 29)
-    first = head.act(start).q_chunk
+    first = head.act(start).q
     for sag in np.linspace(0.0, 0.1, 11):
-        np.testing.assert_array_equal(head.act(start + sag).q_chunk, first)
+        np.testing.assert_array_equal(head.act(start + sag).q, first)
     moved = start.copy()
     moved[20] += 0.5
-    np.testing.assert_allclose(head.act(moved).q_chunk[-1], moved[12:], atol=1e-6)
+    np.testing.assert_allclose(head.act(moved).q[-1], moved[12:], atol=1e-6)
 
 
 def test_hold_refuses_bad_joints_and_modes() -> None:
