@@ -8,13 +8,13 @@ from pathlib import Path
 from neon_ros.cli import words
 
 USAGE = """usage: neon record --out FOLDER [--task touch] [--episodes 700] [--seed 0] [--workers 2] [--backbone compact]
-                   [--kind episode|glimpse]
+                   [--kind episode|glimpse|correction] [--checkpoint FOLDER]
 
 Let the scripted expert act in the simulator, seen by the head camera and the LiDAR, and keep one shard per episode.
 Episodes that are already there are kept; the same seed gives the same episodes.  A glimpse is a shard whose frames each
-show another scene, without physics in between.
+show another scene, without physics in between; in a correction the policy of --checkpoint acts and the expert labels.
 """
-FLAGS = dict.fromkeys(("out", "task", "episodes", "seed", "workers", "backbone", "kind"), True)
+FLAGS = dict.fromkeys(("out", "task", "episodes", "seed", "workers", "backbone", "kind", "checkpoint"), True)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -32,6 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         episodes=words.whole("--episodes", given.flags.get("episodes", "700")),
         seed=words.whole("--seed", given.flags.get("seed", "0")),
         kind=given.flags.get("kind", "episode"),
+        policy=given.flags.get("checkpoint", ""),
         backbone=given.flags.get("backbone", "compact"),
     )
     workers = words.whole("--workers", given.flags.get("workers", "2"))

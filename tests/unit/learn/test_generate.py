@@ -74,6 +74,19 @@ def test_glimpses_show_a_scene_each(glimpser: Recorder) -> None:
 
 
 @needs_gl
+def test_corrections_let_the_policy_act_and_the_expert_label() -> None:
+    checkpoint = Path(shipped_checkpoint("mlp"))
+    if not (checkpoint / "manifest.json").exists():
+        pytest.skip("no trained head here")
+    corrector = Recorder(GenerateConfig(1, kind="correction", policy=str(checkpoint), frames=4))
+    shard = corrector.shard(3)
+    check(shard, 4)
+    assert all(
+        np.array_equal(shard[name], value, equal_nan=name == "points") for name, value in corrector.shard(3).items()
+    )
+
+
+@needs_gl
 def test_recording_goes_on_where_it_was_and_mends_a_broken_shard(tmp_path: Path) -> None:
     config = GenerateConfig(2, seed=10, frames=2, ready_share=1.0)
     seen: list[tuple[int, int]] = []
@@ -106,7 +119,9 @@ def test_a_folder_of_other_data_is_left_alone(tmp_path: Path, content: str) -> N
         ({"episodes": 1, "seed": -1}, "record.seed: got -1"),
         ({"episodes": 1, "seed": 2**40}, "record.seed: got 1099511627776"),
         ({"episodes": 1, "frames": 1}, "record.frames: got 1"),
-        ({"episodes": 1, "kind": "film"}, "record.kind: got film; allowed: episode, glimpse"),
+        ({"episodes": 1, "kind": "film"}, "record.kind: got film; allowed: episode, glimpse, correction"),
+        ({"episodes": 1, "kind": "correction"}, "record.policy of kind correction: got none; allowed: a checkpoint"),
+        ({"episodes": 1, "policy": "head"}, "record.policy of kind episode: got head; allowed: a checkpoint"),
         ({"episodes": 1, "latency": (0.05, 0.2)}, "record.latency: got .0.05, 0.2."),
     ],
 )
