@@ -56,6 +56,8 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 )
 def test_refusals_exit_2_in_one_line(command: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("neon_ros.motor.shared")
+    if command[0] == "record":
+        pytest.importorskip("mujoco")
     assert main(command) == 2
     err = capsys.readouterr().err
     assert message in err and "Traceback" not in err and err.startswith(f"neon {command[0]}: ")
