@@ -10,6 +10,7 @@ from typing import Any
 
 from neon_ros.errors import RobotError, refuse
 from neon_ros.graph import build
+from neon_ros.motor.shared import answer_timeout
 
 
 def settle(given: Mapping[str, str]) -> dict[str, str]:
@@ -47,10 +48,10 @@ def spin_until(made: Any, done: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-def trigger(service: str, timeout: float = 3.0) -> tuple[bool, str]:
+def trigger(service: str, timeout: float = 8.0) -> tuple[bool, str]:
     """Call a Trigger service; return whether it was accepted, and what was said.
 
-    :param timeout: to find it, and again to be answered [s].
+    :param timeout: to find it [s]; the answer may take as long as the motor's, and a little more.
     :raises RobotError: when nobody serves it or nobody answers.
     """
     from std_srvs.srv import Trigger
@@ -62,7 +63,8 @@ def trigger(service: str, timeout: float = 3.0) -> tuple[bool, str]:
             allowed = "a running g1_command on this domain (neon up)"
             raise RobotError(refuse(f"service {service}", f"nobody on ROS domain {domain}", allowed))
         future = client.call_async(Trigger.Request())
-        if not spin_until(made, future.done, timeout):
-            raise RobotError(refuse(f"service {service}", f"no answer in {timeout:g} s", "an answer"))
+        patience = answer_timeout(service) + 2.0
+        if not spin_until(made, future.done, patience):
+            raise RobotError(refuse(f"service {service}", f"no answer in {patience:g} s", "an answer"))
         answer = future.result()
         return bool(answer.success), str(answer.message)
