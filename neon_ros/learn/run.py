@@ -94,6 +94,7 @@ def resume_run(run: Run, preset: Preset, out_dir: Path, say: Callable[[str], Non
 
 
 def log_row(out_dir: Path, row: Mapping[str, Any]) -> None:
+    """Append one row to ``log.csv``."""
     path = out_dir / LOG_FILE
     fresh = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:

@@ -28,6 +28,8 @@ from neon_ros.learn.run import Run, log_row, plot_log, resume_run, save_run
 from neon_ros.robot.joints import joint_indices
 from neon_ros.robot.modes import control_mode
 
+LABEL_DT = 0.02
+"""Time between the steps of the demonstrations' chunks [s], that of :mod:`neon_ros.learn.expert`."""
 BAD_BATCH_FILE = "bad_batch.npz"
 SCALE_FLOOR = 0.003
 """Least scale of an offset [rad]: what the expert never moves must not be learned to the tenth of a milliradian."""
@@ -100,7 +102,7 @@ def train(
         head_id=preset.head_id,
         task=preset.task,
         mode=preset.mode,
-        dt=0.02,
+        dt=LABEL_DT,
         model_id=preset.backbone,
         modalities=modalities,
         training={

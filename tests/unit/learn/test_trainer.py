@@ -21,7 +21,8 @@ from neon_ros.errors import CheckpointError, ConfigError  # noqa: E402
 from neon_ros.learn.dataset import Batch, Sentences, draw_batch, instructions_of, load_demonstrations  # noqa: E402
 from neon_ros.learn.objective import add_chance, loss_of  # noqa: E402
 from neon_ros.learn.run import LOG_FILE, STATE_FILE  # noqa: E402
-from neon_ros.learn.trainer import BAD_BATCH_FILE, TrainingError, train  # noqa: E402
+from neon_ros.learn.trainer import BAD_BATCH_FILE, LABEL_DT, TrainingError, train  # noqa: E402
+from neon_ros.robot.modes import control_mode  # noqa: E402
 
 
 def quiet(_: str) -> None:
@@ -128,6 +129,12 @@ def test_a_broken_saved_run_is_named(
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"saved run .*state.safetensors: got .*; allowed: a whole run, or none"):
         train(toy_preset, data, tmp_path / "run", encode_texts=words, say=quiet)
+
+
+def test_the_time_base_is_the_experts(toy_preset: Any) -> None:
+    expert = pytest.importorskip("neon_ros.learn.expert", exc_type=ImportError)
+    assert LABEL_DT == expert.DT
+    assert tuple(control_mode(toy_preset.mode).joint_names) == tuple(expert.JOINTS)
 
 
 def test_another_grid_than_the_data_has_is_refused(
