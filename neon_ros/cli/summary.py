@@ -18,6 +18,8 @@ from neon_ros.bridge.features import latency_from_msg
 from neon_ros.errors import NeonError
 from neon_ros_msgs.msg import ActionChunk, GuardReport, StageLatency
 
+_ON_PURPOSE = ("operator", "SIGINT", "SIGTERM")
+"""Words in the reason of a DAMPING that somebody asked for."""
 STAGES = ("backbone", "lidar", "proprio", "eef", "head", "command")
 
 
@@ -33,6 +35,7 @@ class Tally:
         self.limited: Counter[str] = Counter()
         self.commands, self.limit_count, self.refused, self.period_p99 = 0, 0, 0, 0.0
         self.last_refusal = ""
+        self.fault = ""
 
     def add_chunk(self) -> None:
         """Count a chunk."""
@@ -47,6 +50,8 @@ class Tally:
         """Take a guard report."""
         if not self.states or self.states[-1] != report.state:
             self.states.append(report.state)
+            if report.state == "DAMPING" and not any(word in report.reason for word in _ON_PURPOSE):
+                self.fault = self.fault or f"DAMPING: {report.reason}"
         self.commands, self.limit_count = report.commands_sent, report.limit_count
         self.refused, self.last_refusal = report.chunks_refused, report.last_refusal
         self.period_p99 = max(self.period_p99, report.period_p99)
@@ -57,8 +62,8 @@ class Tally:
 
     @property
     def worked(self) -> bool:
-        """Whether chunks were made and commands were sent."""
-        return bool(self.chunk_times) and self.commands > 0
+        """Whether chunks were made and commands were sent, and no fault ended them."""
+        return bool(self.chunk_times) and self.commands > 0 and not self.fault
 
     def lines(self) -> list[str]:
         """Return the summary, line by line."""

@@ -62,5 +62,7 @@ def _measured(supervisor: Supervisor, seconds: float) -> int:
     for line in observer.tally.lines():
         print(line)
     print("cores     " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in supervisor.cpu.items()))
-    print("result    " + ("ok" if alive and observer.tally.worked else "; ".join(supervisor.failed) or "FAILED"))
-    return 0 if alive and observer.tally.worked else 1
+    worked = alive and observer.tally.worked
+    causes = [*supervisor.failed, *filter(None, [observer.tally.fault])]
+    print("result    " + ("ok" if worked else "; ".join(causes) or "FAILED: no chunks, or no commands"))
+    return 0 if worked else 1

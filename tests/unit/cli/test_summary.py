@@ -13,6 +13,7 @@ from neon_ros.cli.summary import Tally, rate
 def report(**changes: object) -> SimpleNamespace:
     values = {
         "state": "ACTIVE",
+        "reason": "following chunks",
         "commands_sent": 500,
         "limit_count": 7,
         "chunks_refused": 1,
@@ -33,6 +34,18 @@ def test_a_run_without_chunks_or_commands_did_not_work() -> None:
     assert not tally.worked
     tally.add_report(report())
     assert tally.worked
+
+
+def test_a_fault_is_no_success_and_a_wanted_stop_is_no_fault() -> None:
+    tally = Tally()
+    tally.add_chunk()
+    tally.add_report(report())
+    tally.add_report(report(state="DAMPING", reason="disarmed by the operator"))
+    assert tally.worked
+    tally.add_report(report())
+    tally.add_report(report(state="DAMPING", reason="no LowState for 50 ms"))
+    assert not tally.worked
+    assert tally.fault == "DAMPING: no LowState for 50 ms"
 
 
 def test_the_lines_say_rates_latencies_states_and_limits() -> None:
