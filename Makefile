@@ -13,7 +13,7 @@ QUIET := $(if $(CI),-q,)
 
 SETUP := setup.py pyproject.toml requirements/constraints.txt
 MSG   := $(wildcard msg/*.xml msg/*.txt msg/*.toml msg/*.py msg/msg/*.msg msg/srv/*.srv)
-LINT  := neon_ros tests launch urdf benchmarks setup.py msg/wheel_backend.py
+LINT  := neon_ros tests launch urdf benchmarks docs setup.py msg/wheel_backend.py
 
 export MUJOCO_GL ?= egl
 

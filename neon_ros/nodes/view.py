@@ -35,7 +35,7 @@ from neon_ros.show.panel import Latency, Status
 from neon_ros.show.prediction import Prediction, predict
 from neon_ros_msgs.msg import ActionChunk, GuardReport, StageLatency
 
-ANSWER_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 20.0
 """Longest wait for arm, disarm or stop to be answered [s]."""
 
 
@@ -139,7 +139,7 @@ class ViewNode(Stage[ViewParameters]):
         for publisher, path in zip(self._paths, prediction.palms, strict=True):
             publisher.publish(path_to_msg(chunk.stamp_ns, path, chunk.dt))
         if self._view:
-            self._view.set_chunk(chunk)
+            self._view.set_prediction(prediction)
 
     def _on_report(self, msg: Any) -> None:
         self._markers.publish(markers_to_msg(self.get_clock().now().nanoseconds, [state_marker(msg.state, msg.reason)]))

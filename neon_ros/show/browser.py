@@ -14,13 +14,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.contracts import ActionChunk
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.show.figure import RobotFigure
 from neon_ros.show.markers import HANDS
 from neon_ros.show.meshes import robot_meshes
 from neon_ros.show.panel import Latency, Status, latency_markdown, status_markdown
-from neon_ros.show.prediction import PalmKinematics, Prediction, predict
+from neon_ros.show.prediction import PalmKinematics, Prediction
 
 STANDING_HEIGHT = 0.793  # [m] pelvis above the floor, Menagerie's keyframe "stand"
 
@@ -105,6 +104,7 @@ class BrowserView:
         self._latencies: dict[str, Latency] = {}
         self._fresh: dict[str, Any] = {}
         self._world: dict[str, Any] = {}
+        self._things: list[str] = []
 
     @property
     def watchers(self) -> int:
@@ -129,14 +129,8 @@ class BrowserView:
         """Show LiDAR points (N, 3) in the pelvis frame [m]; none clears them."""
         self._fresh["points"] = points
 
-    def set_chunk(self, chunk: ActionChunk) -> None:
-        """Show the palms' predicted paths; the chunk before it turns grey.
-
-        :raises ContractError: when the chunk is malformed; the view then keeps what it showed.
-        """
-        if self._q is None:
-            return
-        prediction = predict(self._kinematics, self._q, chunk)
+    def set_prediction(self, prediction: Prediction) -> None:
+        """Show the palms' predicted paths; those of the chunk before turn grey."""
         self._previous, self._prediction = self._prediction, prediction
         self._fresh["chunk"] = True
 
@@ -157,6 +151,10 @@ class BrowserView:
     def set_world(self, objects: Sequence[WorldObject]) -> None:
         """Show the simulated world's objects."""
         self._fresh["world"] = list(objects)
+        things = [item.name for item in objects if " " in item.name]  # "red cube"; furniture has one word
+        if things != self._things:
+            self._things = things
+            self._fresh["things"] = f"on the table: {', '.join(things)}" if things else ""
 
     def refresh(self) -> None:
         """Send what has changed since the last call; call at ``config.rate``."""
@@ -180,6 +178,8 @@ class BrowserView:
             self._status_text.content = status_markdown(self._status)
         if "latency" in fresh:
             self._latency_text.content = latency_markdown(self._latencies)
+        if "things" in fresh:
+            self._things_text.content = fresh["things"]
         if "instruction" in fresh:
             self._said.content = f"told: “{fresh['instruction'][:200]}”"
 
@@ -214,6 +214,7 @@ class BrowserView:
         with gui.add_form("Instruction") as form:
             box = gui.add_text("Say", "touch the red cube with your left hand")
             send = gui.add_button("Send (Enter)")
+        self._things_text = gui.add_markdown("")
         self._said = gui.add_markdown("")
 
         def said(_: object) -> None:

@@ -141,22 +141,29 @@ class SensorRig:
         return f"touch the {target.colour} {target.shape} with your {self._table.hand} hand"
 
     def things(self) -> list[Thing]:
-        """Return the objects on the table in the pelvis frame."""
+        """Return the table and the objects on it, in the pelvis frame."""
         if self._table is None:
             return []
-        pelvis = self.model.body("pelvis").id
-        position, rotation = self.data.xpos[pelvis], self.data.xmat[pelvis].reshape(3, 3)
-        inverse = self.data.xquat[pelvis] * np.array([1.0, -1.0, -1.0, -1.0])
-        result = []
+        top = self.model.geom("table_top")
+        size, rgb = (2 * top.size[0], 2 * top.size[1], 2 * top.size[2]), tuple(top.rgba[:3])
+        here = self.data.geom_xpos[top.id], self.model.body("table").quat
+        result = [Thing("table", "box", size, rgb, *self._from_pelvis(*here))]
         for thing, name in zip(self._table.objects, object_names(), strict=True):
             body = self.model.body(name).id
-            quaternion = np.zeros(4)
-            mujoco.mju_mulQuat(quaternion, inverse, self.data.xquat[body])
             size = (2 * thing.half[0], 2 * thing.half[1], 2 * thing.half[2])
-            place = rotation.T @ (self.data.xpos[body] - position)
-            named = f"{thing.colour} {thing.shape}"
-            result.append(Thing(named, _SHAPES.get(thing.shape, "box"), size, thing.rgb, place, quaternion))
+            named, shape = f"{thing.colour} {thing.shape}", _SHAPES.get(thing.shape, "box")
+            here = self.data.xpos[body], self.data.xquat[body]
+            result.append(Thing(named, shape, size, thing.rgb, *self._from_pelvis(*here)))
         return result
+
+    def _from_pelvis(self, position: DoubleArray, quaternion: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """Return a world pose (3,) [m] and w x y z (4,) as seen from the pelvis."""
+        pelvis = self.model.body("pelvis").id
+        rotation = self.data.xmat[pelvis].reshape(3, 3)
+        inverse = self.data.xquat[pelvis] * np.array([1.0, -1.0, -1.0, -1.0])
+        turned = np.zeros(4)
+        mujoco.mju_mulQuat(turned, inverse, quaternion)
+        return rotation.T @ (position - self.data.xpos[pelvis]), turned
 
     def close(self) -> None:
         """Free the camera."""

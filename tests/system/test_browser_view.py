@@ -16,6 +16,7 @@ from neon_ros.errors import ConfigError
 from neon_ros.robot.joints import JOINT_NAMES
 from neon_ros.robot.kinematics import Kinematics
 from neon_ros.show.panel import Latency, Status
+from neon_ros.show.prediction import predict
 
 pytest.importorskip("viser")
 
@@ -57,12 +58,13 @@ def _feed(view: BrowserView, step: int) -> None:
     wanted[:, 3] += np.linspace(0, -0.8, 16) * (1 + 0.1 * (step % 2))
     names = JOINT_NAMES[12:]
     velocity = np.zeros((16, 3), np.float32)
-    view.set_chunk(ActionChunk(0, 1, step, "upper_body", "mlp_touch", "", names, 0.02, wanted, velocity))
+    chunk = ActionChunk(0, 1, step, "upper_body", "mlp_touch", "", names, 0.02, wanted, velocity)
+    view.set_prediction(predict(Kinematics(), q, chunk))
     view.set_camera(np.full((120, 212, 3), (200, 40, 40), np.uint8))
     view.set_points(np.random.default_rng(step).uniform(-0.3, 0.3, (500 * (step % 3), 3)).astype(np.float32))
     view.set_status(Status("ACTIVE", "", "upper_body", 5, step, 0, "", 500 * step, 0.1, (), 0))
     view.set_latency("backbone", Latency(0.02, 0.03))
-    view.set_world([WorldObject("ball", "sphere", (0.06,) * 3, (0, 90, 200), (0.35, 0.1, 0.1), (1, 0, 0, 0))])
+    view.set_world([WorldObject("blue ball", "sphere", (0.06,) * 3, (0, 90, 200), (0.35, 0.1, 0.1), (1, 0, 0, 0))])
 
 
 @pytest.fixture
@@ -126,6 +128,7 @@ def test_a_browser_sees_the_robot_says_an_instruction_and_stops_it(
 
         until(lambda: view.watchers == 1, "watcher")
         until(lambda: page.get_by_text("ACTIVE: the policy moves the robot").count() > 0, "status in words")
+        until(lambda: page.get_by_text("on the table: blue ball").count() > 0, "what could be touched")
         page.locator("form input").first.fill("touch the blue ball with your right hand")
         page.get_by_role("button", name="Send (Enter)").click()
         until(lambda: bool(operator.said), "instruction")
