@@ -97,7 +97,10 @@ class GraphExaminer:
         while not (answer := self._ask(topics.ARM))[0]:
             if time.monotonic() > deadline:
                 raise RobotError(refuse("arm", answer[1], "a robot that can be armed"))
-        self._until("ACTIVE", lambda: self._report.state == "ACTIVE", STATE_TIMEOUT)
+        # A guard that stops the robot while it is being armed is a failed episode, not the end of the exam.
+        self._until("ACTIVE", lambda: self._report.state in ("ACTIVE", "HOLD", "DAMPING"), STATE_TIMEOUT)
+        if self._report.state == "DAMPING":
+            return EpisodeResult(scene.seed, sentence, "stopped_by_guard", 0.0, 0)
         limited = self._report.limit_count
         judge = self._world.judge(instruction, config.rules)
         last = self._follow(0.0)
