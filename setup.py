@@ -151,6 +151,7 @@ setup(
             "mypy>=1.10",
             "playwright>=1.40",
             "pytest>=7",
+            "pytest-rerunfailures>=14",
             "ruff>=0.6",
             "scipy>=1.10",
             "transformers>=4.57",
