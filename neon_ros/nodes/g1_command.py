@@ -46,6 +46,7 @@ class G1CommandNode(Reporting, LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("g1_command")
+        self._requests = OpenRequests()
         try:
             self.config = declare(self, G1CommandParameters)
             if self.config.autostart and self.config.robot != "sim":
@@ -58,7 +59,6 @@ class G1CommandNode(Reporting, LifecycleNode):
         self.start_reporting()
         self._memory: MotorMemory | None = None
         self._admission: Admission | None = None
-        self._requests = OpenRequests()
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
