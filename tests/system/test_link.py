@@ -89,7 +89,7 @@ def test_foreign_writers_are_seen_and_forgotten(robot_domain: int, mark: str, fo
     try:
         assert other.stdout is not None and other.stdout.readline() == "up\n"
         if foreign:
-            assert eventually(watch.foreign) and len(watch.foreign()) == len(states.foreign()) == 1
+            assert eventually(lambda: len(watch.foreign()) == len(states.foreign()) == 1)
         else:
             time.sleep(1.0)
             assert watch.foreign() == () == states.foreign(), "processes of one session know each other"
