@@ -27,6 +27,12 @@ def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters) -> G
         limited_joints=list(report.limited_joints),
         limited_reasons=list(report.limited_reasons),
         limit_count=report.limit_count,
+        counted_joints=[joint for joint, _, _ in report.counts],
+        counted_reasons=[reason for _, reason, _ in report.counts],
+        counts=[count for _, _, count in report.counts],
+        clearance=report.clearance,
+        alarms=report.alarms,
+        last_alarm=report.last_alarm,
         period_p99=report.period_p99,
         mode_machine=report.mode_machine,
     )

@@ -36,6 +36,8 @@ class GuardStatus:
     :param reason: why it is in ``state``.
     :param limited_joints: joints that a limit held back in the last period, with ``limited_reasons`` beside them.
     :param limit_count: joint-periods held back since start.
+    :param counts: the same as (joint, reason, joint-periods), only where there were any.
+    :param clearance: least distance between capsules of the robot's own links [m]; -1 when it was not checked.
     :param chunk_age: time since step 0 of the running chunk [s]; -1 without one.
     :param remaining: time to the last step of the running chunk [s]; -inf without one.
     :param authority: 0 to 1, the weight or the part of the stiffness.
@@ -51,6 +53,8 @@ class GuardStatus:
     limited_reasons: tuple[str, ...]
     limit_count: int
     limits_by_reason: dict[str, int]
+    counts: tuple[tuple[str, str, int], ...]
+    clearance: float
     early_steps: int
     late_steps: int
     outliers: int

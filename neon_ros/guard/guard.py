@@ -75,7 +75,7 @@ class Guard:
         self._full_q = np.zeros(NUM_JOINTS)
         self._full_dq = np.zeros(NUM_JOINTS)
         self._reasons: NDArray[np.int8] = np.zeros(NUM_JOINTS, dtype=np.int8)
-        self._by_reason = np.zeros(len(REASONS), dtype=np.int64)
+        self._counts = np.zeros((NUM_JOINTS, len(REASONS)), dtype=np.int64)
         self._steps = self._sent = self._joined = self._expired = self._early = self._late = 0
 
     # -- setting up ------------------------------------------------------------------------------------------
@@ -349,9 +349,10 @@ class Guard:
         return Command(q, dq, np.zeros(NUM_JOINTS), kp, kd, weight, self._base.copy(), state, writes)
 
     def _count(self) -> None:
-        """Count the interventions of this period, by reason."""
+        """Count the interventions of this period, by joint and reason."""
         if self._reasons.any():
-            self._by_reason += np.bincount(self._reasons, minlength=len(REASONS))
+            rows = np.flatnonzero(self._reasons)
+            self._counts[rows, self._reasons[rows]] += 1
 
     def _silent(self) -> Command:
         """Return a command that is not to be sent."""
@@ -377,8 +378,10 @@ class Guard:
             chunks_expired=self._expired,
             limited_joints=tuple(JOINT_NAMES[i] for i in limited),
             limited_reasons=tuple(REASONS[self._reasons[i]] for i in limited),
-            limit_count=int(self._by_reason[1:].sum()),
-            limits_by_reason={name: int(self._by_reason[i]) for i, name in enumerate(REASONS) if i},
+            limit_count=int(self._counts.sum()),
+            limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
+            counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
+            clearance=-1.0,
             early_steps=self._early,
             late_steps=self._late,
             outliers=0 if health is None else health.outliers,

@@ -26,10 +26,10 @@ from neon_ros.errors import ConfigError, refuse
 from neon_ros.guard.limits import MotionLimits
 from neon_ros.guard.stopping import Vector, coasting_velocity, stop_extent, stop_reach, stop_step
 
-REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", "torque")
+REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", "torque", "collision")
 """Why a joint was held back; the limiter's reason codes are indices of this tuple."""
 
-POSITION, VELOCITY, ACCELERATION, JERK, TORQUE = 1, 2, 3, 4, 5
+POSITION, VELOCITY, ACCELERATION, JERK, TORQUE, COLLISION = range(1, len(REASONS))
 
 _PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
 _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it

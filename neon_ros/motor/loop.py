@@ -23,7 +23,7 @@ from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
 LOG = logging.getLogger("motor")
 
 _SILENT = 1.0  # [s] without LowState after which the report says so
-_REPORT_TICKS = 25  # 20 reports a second
+_REPORT_TICKS = 10  # 50 reports a second
 
 
 class Reader(Protocol):
@@ -302,6 +302,8 @@ class MotorLoop:
                 limited_joints=status.limited_joints,
                 limited_reasons=status.limited_reasons,
                 limit_count=status.limit_count,
+                counts=status.counts,
+                clearance=status.clearance,
                 period_p99=period,
                 tick_p99=computing,
             )

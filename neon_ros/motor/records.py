@@ -29,7 +29,7 @@ from neon_ros.motor.seqlock import block_bytes
 from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_BYTES, LOW_STATE_BYTES
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"NEONMTR\0"
 MAX_STEPS = 64
 REQUESTS: tuple[str, ...] = ("stop", "disarm", "arm")
@@ -83,6 +83,10 @@ REPORT = np.dtype(
         ("chunk_age", "<f8"),
         ("limited", "u1", NUM_JOINTS),  # index in neon_ros.guard.limiter.REASONS; 0 for a joint that was not held back
         ("limit_count", "<u8"),
+        ("counts", "<u8", (NUM_JOINTS, len(REASONS))),  # joint-periods held back since start; column 0 stays 0
+        ("clearance", "<f8"),
+        ("alarms", "<u8"),
+        ("last_alarm", "S256"),
         ("period_p99", "<f8"),
         ("tick_p99", "<f8"),
     ]
@@ -130,6 +134,10 @@ class MotorReport:
     :param limited_joints: held back by a limit in the last period.
     :param limited_reasons: position, velocity, acceleration, jerk or torque; parallel to ``limited_joints``.
     :param limit_count: joint-periods held back since start.
+    :param counts: the same as (joint, reason, joint-periods), only where there were any.
+    :param clearance: least distance between capsules of the robot's own links [m]; -1 when it was not checked.
+    :param alarms: since start: other writers, lost guardian, motor faults.
+    :param last_alarm: in words.
     :param period_p99: of the last second's periods [s].
     :param tick_p99: of the last second's computing times [s].
     """
@@ -151,6 +159,10 @@ class MotorReport:
     limited_joints: tuple[str, ...] = ()
     limited_reasons: tuple[str, ...] = ()
     limit_count: int = 0
+    counts: tuple[tuple[str, str, int], ...] = ()
+    clearance: float = -1.0
+    alarms: int = 0
+    last_alarm: str = ""
     period_p99: float = 0.0
     tick_p99: float = 0.0
 
@@ -194,6 +206,10 @@ def pack_report(report: MotorReport, record: NDArray[np.void]) -> None:
             for joint, reason in zip(report.limited_joints, report.limited_reasons, strict=True):
                 held[JOINT_INDEX[joint]] = REASONS.index(reason)
             record[name] = held
+        elif name == "counts":
+            record[name] = 0
+            for joint, reason, count in report.counts:
+                record[name][0, JOINT_INDEX[joint], REASONS.index(reason)] = count
         else:
             value = getattr(report, name)
             record[name] = value.encode()[: REPORT[name].itemsize] if isinstance(value, str) else value
@@ -208,6 +224,9 @@ def unpack_report(record: np.void) -> MotorReport:
             held = np.flatnonzero(value)
             values["limited_joints"] = tuple(JOINT_NAMES[i] for i in held)
             values["limited_reasons"] = tuple(REASONS[value[i]] for i in held)
+        elif name == "counts":
+            places = np.argwhere(value)
+            values[name] = tuple((JOINT_NAMES[i], REASONS[j], int(value[i, j])) for i, j in places)
         elif isinstance(value, bytes):
             values[name] = value.decode(errors="ignore")
         else:

@@ -22,6 +22,8 @@ def value(kind: str, salt: int) -> Any:
     if kind.startswith("sequence<"):
         inner = kind[len("sequence<") : -1]
         return [value(inner, salt + k) for k in range(3)]
+    if kind == "uint8[32]":
+        return [salt + k for k in range(32)]
     if kind == "std_msgs/Header":
         return Header(stamp=Time(sec=1_700_000_000 + salt, nanosec=999_999_999 - salt), frame_id=f"frame_{salt} äß")
     if kind == "builtin_interfaces/Time":

@@ -257,7 +257,9 @@ def test_golden_chunk_is_reproduced_at_its_knots_without_intervention(
             np.testing.assert_allclose(command.q[15:], motion(np.array([at]))[0], atol=1e-6)
     status = bench.guard.report()
     assert status.limit_count == 0 and status.limited_joints == () and status.chunks_joined == 30
-    assert status.limits_by_reason == dict.fromkeys(("position", "velocity", "acceleration", "jerk", "torque"), 0)
+    assert status.limits_by_reason == dict.fromkeys(
+        ("position", "velocity", "acceleration", "jerk", "torque", "collision"), 0
+    )
 
 
 def test_jump_of_a_radian_stays_inside_every_limit(bench: Bench) -> None:
