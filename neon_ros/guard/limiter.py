@@ -121,6 +121,11 @@ class Limiter:
             return
         wanted = derivatives[:3]
         fits = np.abs(wanted - self._coast.dot(self.state)) <= self._spread
+        turning = np.abs(wanted[2]) > 0.9 * self.limits.acceleration
+        if turning.any():  # the acceleration may have had its peak within the period
+            peak = np.abs(wanted[2]) + self.period * np.abs(derivatives[3])
+            turning &= (wanted[2] * derivatives[3] < 0.0) & (peak > self._top[1])
+            fits &= ~turning
         if fits.all() and (reference.peak_jerk <= self.limits.jerk).all() and self._on_reference.all():
             safe = self._safe(wanted)
             if safe.all():
@@ -142,7 +147,10 @@ class Limiter:
         reach = (size * self._reach).sum(axis=0)
         low, high = self._low + _EDGE, self._high - _EDGE
         inside = np.all(size <= self._top, axis=0) & (np.abs(q - self.state[0]) <= self._farthest)
-        inside &= np.abs(coasting_velocity(v, a, jerk)) <= self._top[0]
+        coasting = coasting_velocity(v, a, jerk)
+        inside &= np.abs(coasting) <= self._top[0]
+        if self._outside:  # beyond the range not even the end of a stop may lead back out
+            inside &= ~((q > self.limits.upper) & (coasting > 0.0) | (q < self.limits.lower) & (coasting < 0.0))
         free = (q - reach >= low) & (q + reach <= high)
         if not free.all():
             lowest, highest = stop_extent(q, v, a, acceleration, jerk)
