@@ -108,3 +108,42 @@ def motor_torque(
 ) -> float:
     """Return what the motor applies [N m]: the vendor's law, one joint, plain numbers."""
     return tau + kp * (q - measured_q) + kd * (dq - measured_dq)
+
+
+class Spline:
+    """The C2 piecewise cubic through knots, third derivative continuous at the second and the last but one.
+
+    Solved as one linear system of the four coefficients of every piece, with nothing clever about it.
+
+    :param q: knots (H, n), H > 3.
+    :param dt: between knots [s].
+    """
+
+    def __init__(self, q: np.ndarray, dt: float) -> None:
+        pieces = len(q) - 1
+        rows, right = np.zeros((4 * pieces, 4 * pieces)), np.zeros((4 * pieces, q.shape[1]))
+        self.dt = dt
+        at_end = [self._powers(1.0, k) for k in range(4)]
+        row = 0
+        for i in range(pieces):  # in units of one piece's time
+            rows[row, 4 * i], right[row] = 1.0, q[i]
+            rows[row + 1, 4 * i : 4 * i + 4], right[row + 1] = at_end[0], q[i + 1]
+            row += 2
+        for i in range(pieces - 1):
+            orders = (1, 2, 3) if i in (0, pieces - 2) else (1, 2)
+            for k in orders:
+                rows[row, 4 * i : 4 * i + 4] = at_end[k]
+                rows[row, 4 * i + 4 : 4 * i + 8] = -self._powers(0.0, k)
+                row += 1
+        self.coefficients = np.linalg.solve(rows, right).reshape(pieces, 4, -1)
+
+    @staticmethod
+    def _powers(u: float, k: int) -> np.ndarray:
+        derived = np.polynomial.polynomial.polyder(np.eye(4), k, axis=0) if k else np.eye(4)
+        return np.polynomial.polynomial.polyval(u, derived)
+
+    def at(self, t: float) -> np.ndarray:
+        """Return value, first and second derivative at ``t`` (3, n)."""
+        piece = min(int(t / self.dt), len(self.coefficients) - 1)
+        u = t / self.dt - piece
+        return np.stack([self._powers(u, k) @ self.coefficients[piece] / self.dt**k for k in range(3)])
