@@ -82,6 +82,7 @@ class Limiter:
         self._half_per_jerk = 0.5 / self._plan_jerk
         self._rates = np.stack([velocity, acceleration])
         self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])  # the rest is left to catch up
+        self._steep = 0.9 * acceleration
         self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
         # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |a| and |v|.
         fastest = velocity + acceleration**2 / (2.0 * self._plan_jerk)
@@ -159,6 +160,10 @@ class Limiter:
         sizes[3] = peak_jerk
         np.abs(derivatives[3], out=sizes[4])
         self._measure(derivatives[:3], sizes[_STATE:])
+        steep = sizes[_STATE] > self._steep
+        if np.count_nonzero(steep):  # falling from there, the acceleration may have had its peak within the period
+            falling = steep & (np.signbit(derivatives[2]) != np.signbit(derivatives[3]))
+            sizes[_STATE] += np.where(falling, dt * sizes[4], 0.0)
         return np.asarray(sizes <= self._bounds)
 
     def _measure(self, state: Vector, sizes: Vector) -> None:
@@ -174,6 +179,9 @@ class Limiter:
         coasting *= self._half_per_jerk
         coasting += v
         np.abs(coasting, out=sizes[3])
+        if self._outside:  # beyond the range not even the end of a stop may lead back out
+            limits = self.limits
+            sizes[3, (q > limits.upper) & (coasting > 0.0) | (q < limits.lower) & (coasting < 0.0)] = np.inf
         reach = sizes[:2] * self._reach
         np.abs(q - self._middle, out=sizes[4])
         sizes[4] += reach[0]
