@@ -31,7 +31,9 @@ REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", 
 
 POSITION, VELOCITY, ACCELERATION, JERK, TORQUE, COLLISION = range(1, len(REASONS))
 
-_PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
+PLAN = 1.0 - 1e-3
+"""Share of the jerk limit that plans and stops may use; the rest covers landing on the reference."""
+
 _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
 _NOWHERE = 1e6  # [rad] a position that is never safe
@@ -68,8 +70,9 @@ class Limiter:
         self._low = limits.lower.copy()
         self._high = limits.upper.copy()
         self._outside = False
+        self._before = self.state, self._low, self._high, False
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
-        self._plan_jerk = jerk * _PLAN
+        self._plan_jerk = jerk * PLAN
         self._top = np.stack([velocity, acceleration]) * _ROUNDING
         self._farthest = velocity * (period * _ROUNDING)
         # A limited jerk leads from a state to within these of where constant acceleration would lead.
@@ -115,6 +118,7 @@ class Limiter:
     def step(self, reference: Reference) -> None:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
+        self._before = self.state, self._low, self._high, self._outside
         if not math.isfinite(derivatives.sum()):
             self.stop()
             self.reasons[:] = POSITION
@@ -133,6 +137,20 @@ class Limiter:
             safe = self._safe(wanted)
         passes = safe & fits.all(axis=0) & (reference.peak_jerk <= self.limits.jerk) & self._on_reference
         self._chase(derivatives, passes)
+
+    def braked(self) -> Vector:
+        """Return the state one period along the quickest stop from before the last step (3, n)."""
+        q, v, a = self._before[0]
+        return np.stack(stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period))
+
+    def brake(self, joints: NDArray[np.bool_]) -> None:
+        """Undo the last step of ``joints`` (n,): one period of their quickest stop takes its place."""
+        _, low, high, outside = self._before
+        self.state = np.where(joints, self.braked(), self.state)
+        self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
+        self._on_reference = self._on_reference & ~joints
+        self._low, self._high, self._outside = np.where(joints, low, self._low), np.where(joints, high, self._high), outside
+        self._follow_inwards()
 
     def _safe(self, state: Vector) -> NDArray[np.bool_]:
         """Return which joints are inside acceleration, velocity and position limits and can stay so (n,)."""
