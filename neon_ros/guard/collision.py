@@ -63,9 +63,11 @@ class Clearance:
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
         self._group_of_joint = np.array([np.isin(own, group) for group in _GROUPS])  # (3, own)
         self._group_of_pair = np.array([(levers[:, np.intersect1d(own, group)] > 0).any(axis=1) for group in _GROUPS])
+        # An error of a joint's angle moves the end of an arm far and its root little: the stop distance is in proportion.
+        farthest = levers[:, 15:].max(axis=1)
+        self._stop_distance = config.collision_stop * farthest / farthest.max()
+        self._threshold = self._stop_distance + SLACK
         self._slow = config.collision_slow
-        stop = config.collision_stop
-        self._threshold = stop + SLACK
         self._gain = (_FAST - _CREEP) / (self._slow - self._threshold)
         self._last = self._exact_at = np.zeros(NUM_JOINTS)
         self._exact = self._keep = np.zeros(len(levers))
@@ -140,7 +142,7 @@ class Clearance:
         # The mean speed of the period can exceed the speed at its end by what the acceleration changes in it.
         if (closing > self._allowed_closing(now)).any():
             return False
-        self._keep = np.full(len(now), self._threshold)
+        self._keep = self._threshold
         self.least = float(now.min())
         return True
 

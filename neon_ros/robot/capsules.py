@@ -47,7 +47,8 @@ _LEFT: tuple[tuple[str, str, Point, Point, float], ...] = (
     ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.138, -0.001, -0.014), 0.039),
     ("palm", "left_wrist_yaw_link", (0.009, 0.008, -0.009), (0.160, -0.021, -0.013), 0.035),
     ("thumb", "left_wrist_yaw_link", (0.015, 0.010, 0.014), (0.155, -0.021, 0.029), 0.038),
-    ("chest", "torso_link", (0.007, 0.024, 0.059), (0.005, 0.030, 0.236), 0.087),
+    ("chest", "torso_link", (0.022, 0.045, 0.040), (0.028, 0.053, 0.262), 0.053),
+    ("back", "torso_link", (-0.017, 0.051, 0.040), (-0.018, 0.056, 0.262), 0.050),
     ("hip", "left_hip_pitch_link", (0.008, 0.033, -0.010), (0.003, 0.051, -0.030), 0.058),
     ("hip_side", "left_hip_roll_link", (0.026, 0.0, -0.114), (0.037, 0.0, -0.010), 0.058),
     ("thigh", "left_hip_yaw_link", (0.001, 0.0, -0.022), (-0.070, -0.008, -0.175), 0.061),
@@ -64,6 +65,7 @@ CAPSULES: tuple[Capsule, ...] = (
         Capsule(f"right_{part}", link.replace("left_", "right_"), _mirrored(start), _mirrored(end), radius)
         for part, link, start, end, radius in _LEFT
     ),
+    Capsule("trunk", "torso_link", (0.005, 0.0, 0.058), (0.007, 0.0, 0.235), 0.080),
     Capsule("head", "torso_link", (-0.003, 0.0, 0.303), (0.011, 0.0, 0.412), 0.081),
     Capsule("pelvis", "pelvis", (0.0, 0.0, -0.060), (0.0, 0.0, -0.100), 0.078),
 )
@@ -72,7 +74,7 @@ CAPSULES: tuple[Capsule, ...] = (
 _HAND = ("palm", "thumb")
 _REACHING = ("forearm", *_HAND)
 _LEGS = ("left_hip", "right_hip", "left_hip_side", "right_hip_side", "left_thigh", "right_thigh")
-_TRUNK = ("left_chest", "right_chest", "head")
+_TRUNK = ("trunk", "left_chest", "right_chest", "left_back", "right_back", "head")
 
 
 def _pairs() -> tuple[tuple[str, str], ...]:
