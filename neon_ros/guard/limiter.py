@@ -39,7 +39,9 @@ REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", 
 
 POSITION, VELOCITY, ACCELERATION, JERK, TORQUE, COLLISION = range(1, len(REASONS))
 
-_PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
+PLAN = 1.0 - 1e-3
+"""Share of the jerk limit that plans and stops may use; the rest covers landing on the reference."""
+
 _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
 _NOWHERE = 1e6  # [rad] a position that is never safe
@@ -78,7 +80,7 @@ class Limiter:
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
         self.part()
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
-        self._plan_jerk = jerk * _PLAN
+        self._plan_jerk = jerk * PLAN
         self._half_per_jerk = 0.5 / self._plan_jerk
         self._rates = np.stack([velocity, acceleration])
         self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])  # the rest is left to catch up
@@ -94,6 +96,7 @@ class Limiter:
         spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
         self._bounds = np.vstack([spread, jerk, jerk, top[::-1], top[0] * dt, top[0], np.zeros(self.n)])
         self._set_range(limits.lower, limits.upper)
+        self._before = self.state, self._low, self._high
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
@@ -130,6 +133,7 @@ class Limiter:
     def step(self, reference: Reference) -> None:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
+        self._before = self.state, self._low, self._high
         within = self._judge(derivatives, reference.peak_jerk)
         if np.count_nonzero(within) != within.size or np.count_nonzero(self._on_reference) != self.n:
             if not np.isfinite(derivatives).all():
@@ -144,6 +148,20 @@ class Limiter:
         self.state = derivatives[:3]
         if np.count_nonzero(self.reasons):
             self.reasons = np.zeros(self.n, dtype=np.int8)
+        self._follow_inwards()
+
+    def braked(self) -> Vector:
+        """Return the state one period along the quickest stop from before the last step (3, n)."""
+        q, v, a = self._before[0]
+        return stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+
+    def brake(self, joints: NDArray[np.bool_]) -> None:
+        """Undo the last step of ``joints`` (n,): one period of their quickest stop takes its place."""
+        _, low, high = self._before
+        self.state = np.where(joints, self.braked(), self.state)
+        self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
+        self._on_reference = self._on_reference & ~joints
+        self._set_range(np.where(joints, low, self._low), np.where(joints, high, self._high))
         self._follow_inwards()
 
     def _judge(self, derivatives: Vector, peak_jerk: Vector) -> NDArray[np.bool_]:
