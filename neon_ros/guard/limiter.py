@@ -16,6 +16,7 @@ state published is.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,8 @@ class Limiter:
         self._plan_jerk = jerk * _PLAN
         self._top = np.stack([velocity, acceleration]) * _ROUNDING
         self._farthest = velocity * (period * _ROUNDING)
+        self._fastest = velocity
+        self._part: Vector | float = 1.0
         # A limited jerk leads from a state to within these of where constant acceleration would lead.
         dt = period
         self._coast = np.array([[1.0, dt, 0.5 * dt * dt], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
@@ -95,6 +98,20 @@ class Limiter:
         self._low = np.minimum(self.limits.lower, self.state[0] - _EDGE)
         self._high = np.maximum(self.limits.upper, self.state[0] + _EDGE)
         self._outside = True
+
+    def derate(self, part: Vector | float, rows: NDArray[np.intp]) -> None:
+        """Let the joints be only so fast from now on; one that is faster slows down within its limits.
+
+        :param part: of the velocity limits this limiter was made with, above 0 up to 1: one number or one per joint of
+            the robot.  The same object again changes nothing.
+        :param rows: which joints of the robot this limiter holds (n,).
+        """
+        if part is self._part:
+            return
+        self._part = part
+        velocity = self._fastest * (part if isinstance(part, float) else part[rows])
+        self.limits = replace(self.limits, velocity=velocity)
+        self._top[0] = velocity * _ROUNDING
 
     def meet(self) -> None:
         """Take the next reference as continuing from the present state, which its maker has seen to."""

@@ -82,7 +82,7 @@ def test_a_hot_motor_says_so(world: World, robot: Firmware) -> None:
     assert warm is not None
     state = decode_low_state(warm, 0)
     knee = JOINT_INDEX["left_knee_joint"]
-    assert state.winding[knee] == 90 and state.surface[knee] == 80 and state.motorstate[knee] == 0
+    assert state.winding[knee] == 90 and state.temperature[knee] == 80 and state.motorstate[knee] == 0
     hot = telemetry.low_state(world, robot, Faults(hot_joint="left_knee_joint", temperature=130.0))
     assert hot is not None
     assert motor_faults(int(decode_low_state(hot, 0).motorstate[knee])) == ("winding overheated",)
