@@ -366,8 +366,8 @@ class Guard:
         """Return a command that is not to be sent."""
         self._base = np.zeros(3)
         self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
-        still = (np.zeros(NUM_JOINTS) for _ in range(5))
-        return Command(*still, 0.0, np.zeros(3), self.machine.state, False)
+        q, dq, tau, kp, kd = np.zeros((5, NUM_JOINTS))
+        return Command(q, dq, tau, kp, kd, 0.0, np.zeros(3), self.machine.state, False)
 
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
