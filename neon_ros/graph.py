@@ -148,6 +148,10 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
     "operator": (("",), ("robot", "ros_domain", "session")),
+    "check": (
+        ("",),
+        ("robot", "network_interface", "robot_domain", "ros_domain", "mode", "head", "checkpoint", "session"),
+    ),
     "backbone": (
         ("backbone",),
         ("robot", "backbone", "backbone_path", "instruction", "ros_domain", "params_file", "image_topic"),

@@ -215,6 +215,8 @@ class MotorLoop:
                 self._ask(kind, now)
         if safer and (self._arming or "arm" in kinds):
             self._answer("arm", False, f"a {safer[0]} came while the robot was being armed")
+        elif "arm" in kinds and self._trouble:  # nothing sound comes from the robot: its services need not be asked
+            self._answer("arm", False, self._trouble)
         elif "arm" in kinds and not self._arming:
             self._arming = True
             self._side.prepare()
