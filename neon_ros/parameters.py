@@ -28,6 +28,7 @@ def parameter(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     required: bool = False,
+    settable: bool = False,
 ) -> Any:
     """Return a dataclass field that knows what a ROS parameter descriptor needs.
 
@@ -35,10 +36,14 @@ def parameter(
     :param high: largest allowed number.
     :param choices: the allowed words.
     :param required: refuse an empty text; for paths and names that have no default.
+    :param settable: whether a running node may be asked for another value; it decides itself.
     """
     return field(
         default=default,
-        metadata={"description": description, "low": low, "high": high, "choices": choices, "required": required},
+        metadata={
+            **{"description": description, "low": low, "high": high, "choices": choices},
+            **{"required": required, "settable": settable},
+        },
     )
 
 
@@ -105,7 +110,9 @@ class G1CommandParameters:
 
     session: str = parameter("", "name of the shared memory of the motor process", required=True)
     robot: str = parameter("real", "what the motor process talks to", choices=("sim", "real"))
-    mode: str = parameter("", "control mode", required=True)
+    mode: str = parameter(
+        "", "control mode; may be set while the robot is INACTIVE or UNCONFIGURED", required=True, settable=True
+    )
     autoactivate: bool = parameter(True, "configure and activate without a lifecycle manager; never arms")
     autostart: bool = parameter(False, "arm as soon as chunks arrive; refused unless robot is sim")
     rate: float = parameter(50.0, "joint states, IMU, hand poses and reports per second [Hz]", low=1.0, high=500.0)
