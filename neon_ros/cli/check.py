@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from neon_ros.cli import words
 from neon_ros.cli.checks import Check, Result
 from neon_ros.cli.probe import Findings, probe
-from neon_ros.graph import AUTO, resolve
-from neon_ros.guard.config import GuardConfig
+from neon_ros.graph import AUTO, motor_settings, resolve
+from neon_ros.guard.config import from_settings
 from neon_ros.motor.link import LOOPBACK
 
 SECONDS = 3.0
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     values = resolve({**asked, "network_interface": LOOPBACK}, "check")
     if interface != AUTO or values["robot"] == "real":
         values["network_interface"] = "" if interface == AUTO else interface
-    config = GuardConfig(simulated=values["robot"] == "sim")
+    config = from_settings(motor_settings(values), simulated=values["robot"] == "sim")
     found = probe(values, seconds, config)
     print(as_json(found) if "json" in given.flags else as_text(found))
     return 1 if found.failed else 0

@@ -19,7 +19,7 @@ from logging.handlers import QueueHandler, QueueListener
 from types import FrameType
 
 from neon_ros.errors import ConfigError, NeonError, refuse
-from neon_ros.guard.config import GuardConfig, numbers
+from neon_ros.guard.config import GuardConfig, from_settings
 from neon_ros.guard.guard import Guard
 from neon_ros.guard.machine import State
 from neon_ros.motor.fallback import Fallback
@@ -80,7 +80,11 @@ def parser() -> argparse.ArgumentParser:
         help="what another writer on our command topic means; allow only where the robot itself keeps a silent one",
     )
     options.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the guard, e.g. arm_seconds=3"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the guard, e.g. arm_seconds=3 or limits.arm.velocity=2",
     )
     return options
 
@@ -92,17 +96,16 @@ def guard_config(settings: Sequence[str], rate: float, simulated: bool) -> Guard
     """
     if not 50.0 <= rate <= 1000.0:
         raise ConfigError(refuse("rate", rate, "50 to 1000 Hz"))
-    known = {item.name for item in numbers()} - {"period"}
     values: dict[str, float] = {}
     for text in settings:
         name, separator, value = text.partition("=")
-        if not separator or name not in known:
-            raise ConfigError(refuse("--set", text, f"NAME=VALUE with a name among {', '.join(sorted(known))}"))
+        if not separator:
+            raise ConfigError(refuse("--set", text, "NAME=VALUE"))
         try:
             values[name] = float(value)
         except ValueError as error:
             raise ConfigError(refuse(f"--set {name}", value, "a number")) from error
-    return GuardConfig(period=1.0 / rate, simulated=simulated, **values)  # type: ignore[arg-type]
+    return from_settings(values, period=1.0 / rate, simulated=simulated, where="guard")
 
 
 class Motor:
