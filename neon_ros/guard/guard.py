@@ -65,8 +65,7 @@ class Guard:
         self._path_time = 0.0
         self._now = -math.inf
         self._authority = 0.0
-        self._limp = False
-        self._disarming = False
+        self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
         self._pending: AdmittedChunk | None = None
         self._newest = (-1, -1)
@@ -117,7 +116,12 @@ class Guard:
 
     def fault(self, reason: str, now: float, *, pause: bool = False) -> None:
         """React to a fault that only the caller can see: DAMPING, or HOLD when ``pause``."""
-        self._take(Finding(Event.PAUSE if pause else Event.FAULT, reason), now)
+        self.react(Finding(Event.PAUSE if pause else Event.FAULT, reason), now)
+
+    def impair(self, reason: str) -> None:
+        """Keep the robot in HOLD, and from being armed, for as long as ``reason`` is not empty (F20)."""
+        if self.health is not None:
+            self.health.trouble = reason
 
     def submit(self, chunk: AdmittedChunk) -> None:
         """Offer a chunk; it is joined when its first step is due.
@@ -194,7 +198,7 @@ class Guard:
         self._remaining = -math.inf
         self._base = np.zeros(3)
         self._path_time = now - self.config.period
-        self._limp = self._disarming = False
+        self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
 
     # -- the period ------------------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ class Guard:
         if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
             finding = health.findings(now)
             if finding is not None:
-                self._take(finding, now)
+                self.react(finding, now)
         self._run_timers(now)
         state = self.machine.state
         if good is None or (state not in MOVING and state is not State.DAMPING):
@@ -227,6 +231,7 @@ class Guard:
             return self._silent()
         advance, jumped = self._advance_path(now)
         self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
+        self.limiter.derate(health.part, self._rows)
         if advance:
             if state is State.DAMPING:
                 self._base = np.zeros(3)
@@ -237,12 +242,14 @@ class Guard:
             self._full_q[self._rows] = self.limiter.state[0]
             self._full_dq[self._rows] = self.limiter.state[1]
             self._ramp_authority()
-        return self._command(good, self._effort * health.derating())
+        return self._command(good, self._effort * health.part)
 
-    def _take(self, finding: Finding, now: float) -> None:
-        """Hand a fault to the state machine."""
+    def react(self, finding: Finding, now: float) -> None:
+        """Hand a fault to the state machine, or what only the caller sees: a stop on the remote, a lost robot."""
         self.machine.handle(finding.event, finding.reason, now)
-        self._limp = self._limp or (finding.limp and self.machine.state is State.DAMPING)
+        if self.machine.state is State.DAMPING:
+            self._limp = self._limp or finding.limp
+            self._yields = self._yields or finding.yields
 
     def _run_timers(self, now: float) -> None:
         """Let ARMING, staleness, HOLD and the release run out."""
@@ -323,7 +330,8 @@ class Guard:
         if self.machine.state is State.DAMPING:
             if self._limp and not self._arm_sdk:
                 self._authority = 0.0
-            seconds = config.release_seconds if self._arm_sdk else config.damp_seconds
+            gently = self._arm_sdk and not self._yields
+            seconds = config.release_seconds if gently else config.damp_seconds
             self._authority = max(0.0, self._authority - config.period / seconds)
         else:
             self._authority = min(1.0, self._authority + config.period / config.arm_seconds)
@@ -360,12 +368,10 @@ class Guard:
 
     def _silent(self) -> Command:
         """Return a command that is not to be sent."""
-        zeros = np.zeros(NUM_JOINTS)
         self._base = np.zeros(3)
         self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
-        return Command(
-            zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy(), 0.0, np.zeros(3), self.machine.state, False
-        )
+        q, dq, tau, kp, kd = np.zeros((5, NUM_JOINTS))
+        return Command(q, dq, tau, kp, kd, 0.0, np.zeros(3), self.machine.state, False)
 
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""

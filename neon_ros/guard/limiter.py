@@ -15,6 +15,7 @@ state published is.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,8 @@ class Limiter:
         self.state = np.zeros((3, self.n))
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
         self.part()
+        self._fastest = limits.velocity
+        self._derated: Vector | float = 1.0
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
         self._plan_jerk = jerk * PLAN
         self._half_per_jerk = 0.5 / self._plan_jerk
@@ -112,6 +115,23 @@ class Limiter:
         self._set_range(
             np.minimum(self.limits.lower, self.state[0] - _EDGE), np.maximum(self.limits.upper, self.state[0] + _EDGE)
         )
+
+    def derate(self, part: Vector | float, rows: NDArray[np.intp]) -> None:
+        """Let the joints be only so fast from now on; one that is faster slows down within its limits.
+
+        :param part: of the velocity limits this limiter was made with, above 0 up to 1: one number or one per joint of
+            the robot.  The same object again changes nothing.
+        :param rows: which joints of the robot this limiter holds (n,).
+        """
+        if part is self._derated:
+            return
+        self._derated = part
+        velocity = self._fastest * (part if isinstance(part, float) else part[rows])
+        self.limits = replace(self.limits, velocity=velocity)
+        self._rates[0], self._frame_rates[0], self._frame_speed = velocity, 0.95 * velocity, 0.97 * velocity
+        top = velocity * _ROUNDING
+        self._bounds[_STATE + 1 : _FREE] = top, top * self.period, top
+        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
 
     def meet(self) -> None:
         """Take the next reference as continuing from the present state, which its maker has seen to."""
