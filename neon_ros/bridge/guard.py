@@ -6,11 +6,12 @@ from typing import Any
 
 from neon_ros.bridge.plain import time_of
 from neon_ros.guard.admission import AdmissionCounters
+from neon_ros.guard.door import Alarms
 from neon_ros_msgs.msg import GuardReport
 
 
-def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters) -> GuardReport:
-    """Return the message of the motor's report and the counters at the door for chunks.
+def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters, alarms: Alarms) -> GuardReport:
+    """Return the message of the motor's report, and of the counters and alarms at the door for chunks.
 
     :param stamp_ns: when the report was written [ns, ROS clock].
     :param report: a :class:`neon_ros.motor.records.MotorReport`; this room knows no motor.
@@ -31,8 +32,8 @@ def report_to_msg(stamp_ns: int, report: Any, admission: AdmissionCounters) -> G
         counted_reasons=[reason for _, reason, _ in report.counts],
         counts=[count for _, _, count in report.counts],
         clearance=report.clearance,
-        alarms=report.alarms,
-        last_alarm=report.last_alarm,
+        alarms=report.alarms + alarms.count,
+        last_alarm=alarms.last or report.last_alarm,
         period_p99=report.period_p99,
         mode_machine=report.mode_machine,
     )

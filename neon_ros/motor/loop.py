@@ -245,11 +245,20 @@ class MotorLoop:
 
     def _ask(self, kind: str, now: float) -> None:
         try:
-            self._guard.request(kind, now)
+            if kind == "pause":
+                self._pause(now)
+            else:
+                self._guard.request(kind, now)
         except (Refused, RobotError) as error:
             self._answer(kind, False, self._trouble or str(error))
         else:
             self._answer(kind, True, f"{kind}: accepted")
+
+    def _pause(self, now: float) -> None:
+        """Bring an active robot to rest because its chunks are wrong; the next right one lets it go on."""
+        if self.state is not State.ACTIVE:
+            raise Refused(refuse("pause in state", self.state.value, State.ACTIVE.value))
+        self._guard.fault("the policy's chunks are refused, see chunks_refused and last_refusal", now, pause=True)
 
     def _answer(self, kind: str, accepted: bool, text: str) -> None:
         self._memory.give_answer(kind, accepted, text)

@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.robot == "real" and not options.guardian:
             raise ConfigError(refuse("--no-guardian", "--robot real", "--robot sim only"))
         config = guard_config(options.set, options.rate, simulated=options.robot == "sim")
-        with MotorMemory.create(options.session, options.mode) as memory:
+        with MotorMemory.create(options.session, options.mode, robot=options.robot) as memory:
             return Motor(memory, options, config).run()
     except NeonError as error:
         LOG.error("%s", error)

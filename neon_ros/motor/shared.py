@@ -62,10 +62,11 @@ class MotorMemory:
         self._beat = self._header[f"{role}_beat_ns"] if role != "view" else None
 
     @classmethod
-    def create(cls, session: str, mode: str, folder: Path = FOLDER) -> MotorMemory:
+    def create(cls, session: str, mode: str, folder: Path = FOLDER, robot: str = "real") -> MotorMemory:
         """Make the memory of a session, as its motor.  What an earlier motor left is wiped, but keeps its place.
 
         :param mode: control mode of the motor.
+        :param robot: ``sim`` or ``real``, so that nothing meant for a simulator reaches a robot by a wrong parameter.
         :raises Refused: when the session has a living motor.
         """
         lock = RoleLock(session, "motor", folder)
@@ -77,7 +78,7 @@ class MotorMemory:
         memory = cls(path, "motor", lock, file)
         header = memory._header
         header["magic"], header["version"], header["size"] = MAGIC, VERSION, SIZE
-        header["mode"], header["motor_pid"] = mode.encode(), os.getpid()
+        header["mode"], header["robot"], header["motor_pid"] = mode.encode(), robot.encode(), os.getpid()
         os.rename(partial, path)  # complete before anyone can see it
         return memory
 
@@ -110,6 +111,11 @@ class MotorMemory:
     def mode(self) -> str:
         """Return the control mode of the motor."""
         return bytes(self._header["mode"][0]).decode()
+
+    @property
+    def robot(self) -> str:
+        """Return what the motor talks to: ``sim`` or ``real``."""
+        return bytes(self._header["robot"][0]).decode()
 
     @property
     def removed(self) -> bool:
@@ -177,7 +183,7 @@ class MotorMemory:
     def post(self, kind: str) -> int:
         """Make a request without waiting.
 
-        :param kind: ``arm``, ``disarm`` or ``stop``.
+        :param kind: one of :data:`neon_ros.motor.records.REQUESTS`.
         :returns: its number, for :meth:`answer`.
         """
         if kind not in REQUESTS:

@@ -22,8 +22,10 @@ from neon_ros.bridge.chunk import chunk_from_msg
 from neon_ros.bridge.guard import report_to_msg
 from neon_ros.bridge.robot import PELVIS, imu_to_msg, joints_to_msg, poses_to_msg
 from neon_ros.contracts import RobotState
-from neon_ros.errors import ConfigError, NeonError, Refused, RobotError, refuse
-from neon_ros.guard.admission import Admission, AdmissionCounters
+from neon_ros.errors import ConfigError, ContractError, NeonError, Refused, RobotError, refuse
+from neon_ros.guard.door import Alarms, Door
+from neon_ros.guard.machine import State
+from neon_ros.motor.key import KeyFile
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.requests import Done, OpenRequests
 from neon_ros.motor.shared import MotorMemory
@@ -51,6 +53,9 @@ class G1CommandNode(Reporting, LifecycleNode):
             self.config = declare(self, G1CommandParameters)
             if self.config.autostart and self.config.robot != "sim":
                 raise ConfigError(refuse("g1_command.autostart", "true with robot real", "only with robot sim"))
+            self._keys = None if self.config.insecure else KeyFile(self.config.session, self.config.key_file)
+            if self._keys is not None:
+                self._keys.ensure()
             self._mode = control_mode(self.config.mode)
             self._kinematics = Kinematics()
         except NeonError:
@@ -58,7 +63,8 @@ class G1CommandNode(Reporting, LifecycleNode):
             raise
         self.start_reporting()
         self._memory: MotorMemory | None = None
-        self._admission: Admission | None = None
+        self._alarms = Alarms()
+        self._door = self._new_door()
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
@@ -76,23 +82,30 @@ class G1CommandNode(Reporting, LifecycleNode):
     # lifecycle --------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the motor's shared memory."""
+        """Open the motor's shared memory; from here on the session has a new key."""
         try:
             memory = MotorMemory.open(self.config.session, "command")
         except NeonError as error:
             self.get_logger().warning(f"waiting for the motor process: {error}", throttle_duration_sec=5.0)
             return TransitionCallbackReturn.FAILURE
-        if memory.mode != self._mode.name:
-            self.get_logger().error(refuse("mode of the motor process", memory.mode, self._mode.name))
-            memory.close()
-            return TransitionCallbackReturn.FAILURE
-        self._memory = memory
+        for name, got, wanted in (
+            ("mode", memory.mode, self._mode.name),
+            ("robot", memory.robot, self.config.robot),
+        ):
+            if got != wanted:
+                self.get_logger().error(refuse(f"{name} of the motor process", got, wanted))
+                memory.close()
+                return TransitionCallbackReturn.FAILURE
+        if self._keys is not None and self._keys.renewable:
+            self._keys.renew()
+        self._memory, self._door = memory, self._new_door()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Admit chunks from now on."""
         self._active = True
-        self.get_logger().info(f"admitting chunks for {self._mode.name}; `neon arm` or the service arm arms")
+        signed = "signed chunks" if self._keys else "any chunks, signed or not (insecure),"
+        self.get_logger().info(f"admitting {signed} for {self._mode.name}; `neon arm` or the service arm arms")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -120,9 +133,10 @@ class G1CommandNode(Reporting, LifecycleNode):
 
     def _let_go(self) -> None:
         memory, self._memory = getattr(self, "_memory", None), None
-        self._admission = None
         self._requests.give_up("the node lets go of the motor")
         if memory is not None:
+            if self._keys is not None:
+                self._keys.remove()
             memory.post("disarm")
             memory.close()
 
@@ -137,7 +151,7 @@ class G1CommandNode(Reporting, LifecycleNode):
         if self._memory.removed:
             self.get_logger().error("the motor process has left; waiting for another one")
             self._memory.close()
-            self._memory, self._admission = None, None
+            self._memory = None
             self._requests.give_up("the motor process has left")
             self._given_up = time.monotonic() + self.config.motor_timeout
             self.trigger_deactivate()
@@ -169,18 +183,28 @@ class G1CommandNode(Reporting, LifecycleNode):
     def _take_report(self, stamp_ns: int, report: MotorReport) -> None:
         if report.state != self._report.state:
             self.get_logger().info(f"{self._report.state} -> {report.state}: {report.reason}")
-        if report.mode_machine and (self._admission is None or report.mode_machine != self._report.mode_machine):
-            self._admission = Admission(self._mode, variant(report.mode_machine))
+        if report.mode_machine and not (self._door.ready and report.mode_machine == self._report.mode_machine):
+            self._door.adopt(variant(report.mode_machine))
         self._report = report
-        counters = self._admission.counters if self._admission else AdmissionCounters()
-        self._guard.publish(report_to_msg(stamp_ns, report, counters))
+        self._guard.publish(report_to_msg(stamp_ns, report, self._door.counters, self._alarms))
+
+    def _new_door(self) -> Door:
+        return Door(self._mode, time.monotonic(), self._keys.key if self._keys else None, self._alarms)
 
     def _on_chunk(self, msg: Any) -> None:
         started = time.perf_counter()
-        chunk = chunk_from_msg(msg)
-        if not self._active or self._memory is None or self._admission is None:
+        if not self._active or self._memory is None or not self._door.ready:
             return
-        admitted = self._admission.admit(chunk, self.get_clock().now().nanoseconds, time.monotonic())
+        try:
+            chunk = chunk_from_msg(msg, finite=False)
+        except ContractError as error:
+            raise self._door.malformed(error, time.monotonic()) from error
+        try:
+            admitted = self._door.admit(chunk, self.get_clock().now().nanoseconds, time.monotonic())
+        finally:
+            if (why := self._door.take_stop()) and self._report.state == State.ACTIVE.value:
+                self.get_logger().error(why)
+                self._memory.post("pause")
         self._memory.write_chunk(admitted)
         self.finished("command", chunk.stamp_ns, started)
         if self.config.autostart:
@@ -206,6 +230,8 @@ class G1CommandNode(Reporting, LifecycleNode):
         if self._memory is None:
             raise Refused(refuse(kind, "no motor process", "a running motor process"))
         if kind == topics.ARM:
+            if self.config.insecure and self.config.robot != "sim":
+                raise Refused(refuse("arm", "a real robot with insecure:=true", "signed chunks (insecure:=false)"))
             publishers = self.count_publishers(self.resolve_topic_name(topics.ACTION_CHUNK))
             if not self._active or publishers > 1:
                 got = f"node {'active' if self._active else 'inactive'}, {publishers} publishers of action_chunk"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.examples import make_example
 from neon_ros.bridge.robot import hands_from_msg, imu_from_msg, joints_from_msg
 from neon_ros.contracts import ActionChunk
+from neon_ros.motor.key import KeyFile
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.wire import LowStateFrame
@@ -37,8 +39,8 @@ Q = np.linspace(-0.2, 0.2, 29)
 class Motor:
     """Plays the motor process: writes state and report, answers requests, keeps the chunks."""
 
-    def __init__(self, session: str) -> None:
-        self.memory = MotorMemory.create(session, "arms_only")
+    def __init__(self, session: str, robot: str = "real") -> None:
+        self.memory = MotorMemory.create(session, "arms_only", robot=robot)
         self.report = MotorReport(state="INACTIVE", reason="for a test", mode="arms_only", mode_machine=5)
         self.chunks: list[Any] = []
         self.requests: list[str] = []
@@ -73,10 +75,13 @@ class Motor:
 
 
 @pytest.fixture
-def motor(ros_domain: int) -> Iterator[Motor]:
-    made = Motor(f"test_g1_{ros_domain}")
+def motor(ros_domain: int, request: pytest.FixtureRequest) -> Iterator[Motor]:
+    made = Motor(f"test_g1_{ros_domain}", getattr(request, "param", "real"))
     yield made
     made.close()
+
+
+simulated = pytest.mark.parametrize("motor", ["sim"], indirect=True)
 
 
 def arguments(ros_domain: int, **more: str) -> list[str]:
@@ -84,8 +89,17 @@ def arguments(ros_domain: int, **more: str) -> list[str]:
     return ["--ros-args", *(word for name, value in values.items() for word in ("-p", f"{name}:={value}"))]
 
 
-def chunk(peer: Any, sequence: int) -> ActionChunkMsg:
-    return chunk_to_msg(dataclasses.replace(make_example(ActionChunk, peer.now_ns()), sequence=sequence))
+def unsigned(peer: Any, sequence: int, **changes: Any) -> ActionChunk:
+    return dataclasses.replace(make_example(ActionChunk, peer.now_ns()), sequence=sequence, **changes)
+
+
+def session_key() -> KeyFile:
+    return KeyFile(f"test_g1_{os.environ['ROS_DOMAIN_ID']}")
+
+
+def chunk(peer: Any, sequence: int, **changes: Any) -> ActionChunkMsg:
+    """Return a chunk of now, signed with the session's key as the head would."""
+    return chunk_to_msg(session_key().key().signed(unsigned(peer, sequence, **changes)))
 
 
 def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_domain: int, motor: Motor) -> None:
@@ -118,8 +132,11 @@ def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_dom
         assert motor.requests == ["arm", "disarm", "stop", "arm"]
 
         taken = len(motor.chunks)
+        other = chunk(peer, next(numbers), mode="whole_body")
+        said = "chunk.mode: got whole_body; allowed: arms_only"
+        peer.until(lambda: said in node.text, said, lambda: chunks.publish(other))
         for change, message in (
-            ({"mode": "whole_body"}, "chunk.mode: got whole_body; allowed: arms_only"),
+            ({"mode": "whole_body"}, "chunk.mac: got a MAC that does not fit"),
             ({"horizon": 3}, "chunk.q length: got 224"),
             ({"header": make_old(peer)}, "chunk.valid_until"),
         ):
@@ -132,6 +149,7 @@ def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_dom
         assert len(motor.chunks) == taken
         peer.until(lambda: reports[-1].chunks_refused >= 2, "counted refusals")
         assert reports[-1].chunks_admitted >= 1 and reports[-1].last_refusal
+        assert reports[-1].alarms >= 4 and "newer than" in reports[-1].last_alarm
 
         assert node.end() == 0
         assert "Traceback" not in node.text
@@ -161,6 +179,7 @@ def test_two_publishers_of_chunks_keep_the_robot_from_being_armed(
         assert node.end() == 0
 
 
+@simulated
 def test_autostart_arms_a_simulated_robot_once(peer: Any, running: Any, ros_domain: int, motor: Motor) -> None:
     chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
@@ -183,6 +202,13 @@ def test_a_motor_of_another_mode_is_not_taken(running: Any, ros_domain: int, mot
     with running("neon_ros.nodes.g1_command", *words) as node:
         assert node.wait() == 2
         assert "mode of the motor process: got arms_only; allowed: upper_body" in node.text
+
+
+def test_a_motor_of_another_robot_is_not_taken(running: Any, ros_domain: int, motor: Motor) -> None:
+    words = arguments(ros_domain, robot="sim", insecure="true", motor_timeout="1.0")
+    with running("neon_ros.nodes.g1_command", *words) as node:
+        assert node.wait() == 2
+        assert "robot of the motor process: got real; allowed: sim" in node.text
 
 
 def test_a_motor_that_comes_back_is_found_and_nothing_is_armed(

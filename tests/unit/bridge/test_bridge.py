@@ -40,6 +40,7 @@ from neon_ros.bridge.sensors import (
 from neon_ros.contracts import ActionChunk, Features, RobotState
 from neon_ros.errors import ContractError
 from neon_ros.guard.admission import AdmissionCounters
+from neon_ros.guard.door import Alarms
 from neon_ros.motor.records import MotorReport
 from neon_ros.robot.joints import JOINT_NAMES
 from neon_ros.show.markers import Marker
@@ -150,6 +151,11 @@ def test_chunk_returns() -> None:
         ("dt", math.inf, r"chunk\.dt: got inf; allowed"),
         ("q", array.array("f", [math.nan] * 224), r"chunk\.q\[0\]: got nan; allowed: finite values"),
         ("base_velocity", array.array("f", []), r"chunk\.base_velocity length: got 0; allowed: 48"),
+        (
+            "valid_until",
+            time_of(STAMP_NS + 320_000_001),
+            r"chunk\.valid_until: got \d+; allowed: stamp \+ horizon \* dt",
+        ),
         ("valid_until", time_of(STAMP_NS), r"chunk\.valid_until: got \d+; allowed: stamp \+ horizon \* dt"),
     ],
 )
@@ -277,7 +283,9 @@ def test_broken_clouds_are_refused() -> None:
 def test_the_guards_report_is_told_in_full() -> None:
     report = MotorReport(state="ACTIVE", limited_joints=("waist_yaw_joint",), limited_reasons=("jerk",), limit_count=3)
     counters = AdmissionCounters(admitted=5, refused=2, last_refusal="too old")
-    msg = report_to_msg(STAMP_NS, report, counters)
+    alarms = Alarms()
+    alarms.sound("a chunk with a MAC that does not fit", 1.0)
+    msg = report_to_msg(STAMP_NS, report, counters, alarms)
     assert (msg.state, msg.chunks_admitted, msg.chunks_refused, msg.last_refusal) == ("ACTIVE", 5, 2, "too old")
     assert (list(msg.limited_joints), list(msg.limited_reasons), msg.limit_count) == (["waist_yaw_joint"], ["jerk"], 3)
 

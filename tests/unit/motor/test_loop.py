@@ -384,3 +384,18 @@ def test_absent_joints_are_off(tmp_path: Path) -> None:
     assert sent.mode.tolist() == [1] * 13 + [0, 0] + [1] * 14
     assert not sent.kp[[13, 14]].any()
     bench.close()
+
+
+def test_wrong_chunks_pause_an_active_robot_and_a_right_one_lets_it_go_on(bench: Bench) -> None:
+    assert bench.ask("pause") == (False, "pause in state: got UNCONFIGURED; allowed: ACTIVE")
+    bench.armed()
+    assert bench.ask("pause") == (True, "pause: accepted")
+    report = bench.report()
+    assert (report.state, report.reason) == (
+        "HOLD",
+        "the policy's chunks are refused, see chunks_refused and last_refusal",
+    )
+    assert bench.ask("pause") == (False, "pause in state: got HOLD; allowed: ACTIVE")
+    bench.command.write_chunk(chunk(bench, 1, 0.05))
+    bench.run(0.1)
+    assert bench.report().state == "ACTIVE"

@@ -59,5 +59,5 @@ def test_giving_up_answers_everything_once(command: MotorMemory) -> None:
 
 
 def test_an_unknown_request_is_refused(command: MotorMemory) -> None:
-    with pytest.raises(ConfigError, match="request: got dance; allowed: stop, disarm, arm"):
+    with pytest.raises(ConfigError, match="request: got dance; allowed: stop, disarm, pause, arm"):
         OpenRequests().post(command, "dance", lambda *_: None)

@@ -114,7 +114,7 @@ def test_a_silent_motor_is_named(command: MotorMemory) -> None:
 
 
 def test_an_unknown_request_is_refused(command: MotorMemory) -> None:
-    with pytest.raises(ConfigError, match="request: got dance; allowed: stop, disarm, arm"):
+    with pytest.raises(ConfigError, match="request: got dance; allowed: stop, disarm, pause, arm"):
         command.post("dance")
 
 
