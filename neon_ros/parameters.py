@@ -116,6 +116,7 @@ class G1CommandParameters:
     motor_timeout: float = parameter(20.0, "longest wait for the motor process at the start [s]", low=0.1, high=120.0)
     key_file: str = parameter("", KEY_FILE)
     insecure: bool = parameter(False, "admit chunks that nobody signed; a real robot is then never armed")
+    audit_folder: str = parameter("", "folder of the audit logs; empty for $XDG_STATE_HOME/neon_ros")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from neon_ros.errors import ContractError, refuse
 from neon_ros.guard.authentic import MAC_BYTES
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 
+TYPE = "neon_ros_msgs/msg/ActionChunk"
 MAX_HORIZON = 1024
 MAX_JOINTS = 64
 FRAME = "pelvis"

@@ -8,7 +8,6 @@ a row stop the robot (HOLD), and a right one lets it go on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from neon_ros.contracts import ActionChunk
@@ -22,6 +21,7 @@ from neon_ros.guard.admission import (
     Freshness,
     NotAdmitted,
 )
+from neon_ros.guard.alarms import Alarms
 from neon_ros.guard.authentic import ChunkKey
 from neon_ros.robot.modes import ControlMode
 from neon_ros.robot.variants import Variant
@@ -32,21 +32,6 @@ OF_THE_WAY = frozenset({FORGED, MALFORMED, BEFORE, "stale", "future", "not newer
 IN_A_ROW = 3
 """Different wrong chunks of the policy, one after the other, that stop the robot."""
 _SETTLE = 5.0  # [s] after the start in which a chunk from before it is no alarm: it was on its way
-
-
-class Alarms:
-    """How often something was wrong that an operator must know of."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.last = ""
-        self.at = -math.inf
-        """When the last was raised [s, steady clock]."""
-
-    def sound(self, sentence: str, now: float) -> None:
-        """Raise one."""
-        self.count += 1
-        self.last, self.at = sentence, now
 
 
 class Door:

@@ -10,6 +10,7 @@ from neon_ros.errors import ContractError, Refused, RobotError, refuse
 from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.guard.guard import Command, GuardStatus
 from neon_ros.guard.machine import State
+from neon_ros.motor.chronicle import Chronicle
 from neon_ros.motor.realtime import Ticker
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.shared import MotorMemory
@@ -119,6 +120,8 @@ class MotorLoop:
         self._source = source
         self.guardian_timeout: float | None = None
         """Age of the guardian's beat that stops the robot [s]; ``None`` where there is no guardian."""
+        self.chronicle: Chronicle | None = None
+        """Notes states, answers and interventions; ``None`` where no audit log is kept."""
         self._frame = LowCmdFrame()
         self._measured: LowState | None = None
         self._variant: Variant | None = None
@@ -263,6 +266,8 @@ class MotorLoop:
     def _answer(self, kind: str, accepted: bool, text: str) -> None:
         self._memory.give_answer(kind, accepted, text)
         LOG.info("%s %s: %s", kind, "accepted" if accepted else "refused", text)
+        if self.chronicle is not None:
+            self.chronicle.answer(kind, accepted, text)
         if kind == "arm":
             self._arming = False
 
@@ -274,6 +279,8 @@ class MotorLoop:
             self._guard.submit(chunk)
         except Refused as error:
             LOG.warning("chunk refused: %s", error)
+            if self.chronicle is not None:
+                self.chronicle.chunk_refused(str(error))
             return
         self._chunks += 1
         self._newest = (chunk.epoch, chunk.sequence)
@@ -292,31 +299,32 @@ class MotorLoop:
         status = self._guard.report()
         reason = self._trouble or status.reason
         period, computing = self._ticker.p99()
-        self._memory.write_report(
-            MotorReport(
-                steady_ns=now_ns,
-                state=status.state.value,
-                reason=reason,
-                mode=self._mode.name,
-                mode_machine=self._measured.mode_machine if self._measured else 0,
-                commands_sent=self._sent,
-                ticks=self._ticker.ticks,
-                late_ticks=self._ticker.late,
-                low_states=self._low_states,
-                bad_low_states=self._bad,
-                chunks_taken=self._chunks,
-                chunk_epoch=self._newest[0],
-                chunk_sequence=self._newest[1],
-                chunk_age=status.chunk_age,
-                limited_joints=status.limited_joints,
-                limited_reasons=status.limited_reasons,
-                limit_count=status.limit_count,
-                counts=status.counts,
-                clearance=status.clearance,
-                period_p99=period,
-                tick_p99=computing,
-            )
+        report = MotorReport(
+            steady_ns=now_ns,
+            state=status.state.value,
+            reason=reason,
+            mode=self._mode.name,
+            mode_machine=self._measured.mode_machine if self._measured else 0,
+            commands_sent=self._sent,
+            ticks=self._ticker.ticks,
+            late_ticks=self._ticker.late,
+            low_states=self._low_states,
+            bad_low_states=self._bad,
+            chunks_taken=self._chunks,
+            chunk_epoch=self._newest[0],
+            chunk_sequence=self._newest[1],
+            chunk_age=status.chunk_age,
+            limited_joints=status.limited_joints,
+            limited_reasons=status.limited_reasons,
+            limit_count=status.limit_count,
+            counts=status.counts,
+            clearance=status.clearance,
+            period_p99=period,
+            tick_p99=computing,
         )
+        self._memory.write_report(report)
+        if self.chronicle is not None:
+            self.chronicle.report(report)
         if self._said != (status.state.value, reason):
             self._said = (status.state.value, reason)
             LOG.info("%s: %s", *self._said)

@@ -18,17 +18,16 @@ from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import Trigger
 
 from neon_ros.bridge import topics
-from neon_ros.bridge.chunk import chunk_from_msg
-from neon_ros.bridge.guard import report_to_msg
+from neon_ros.bridge.guard import error_of, report_facts, report_to_msg
+from neon_ros.bridge.plain import nanoseconds_of
 from neon_ros.bridge.robot import PELVIS, imu_to_msg, joints_to_msg, poses_to_msg
 from neon_ros.contracts import RobotState
-from neon_ros.errors import ConfigError, ContractError, NeonError, Refused, RobotError, refuse
-from neon_ros.guard.door import Alarms, Door
+from neon_ros.errors import ConfigError, NeonError, Refused, RobotError, refuse
 from neon_ros.guard.machine import State
-from neon_ros.motor.key import KeyFile
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.requests import Done, OpenRequests
 from neon_ros.motor.shared import MotorMemory
+from neon_ros.nodes.intake import Intake
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Reporting, declare
 from neon_ros.parameters import G1CommandParameters
@@ -39,6 +38,8 @@ from neon_ros.sense.poses import pose_from_matrix
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
+LOOK = 0.1
+"""Time between two looks at who publishes chunks [s]."""
 STEADY = 1.0
 """How long every chunk must have come before a simulated robot arms itself [s]."""
 
@@ -53,18 +54,14 @@ class G1CommandNode(Reporting, LifecycleNode):
             self.config = declare(self, G1CommandParameters)
             if self.config.autostart and self.config.robot != "sim":
                 raise ConfigError(refuse("g1_command.autostart", "true with robot real", "only with robot sim"))
-            self._keys = None if self.config.insecure else KeyFile(self.config.session, self.config.key_file)
-            if self._keys is not None:
-                self._keys.ensure()
             self._mode = control_mode(self.config.mode)
+            self._intake = Intake(self, self.config, self._mode)
             self._kinematics = Kinematics()
         except NeonError:
             self.destroy_node()
             raise
         self.start_reporting()
         self._memory: MotorMemory | None = None
-        self._alarms = Alarms()
-        self._door = self._new_door()
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
@@ -77,6 +74,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             self.create_service(Trigger, kind, self._server(kind), callback_group=operator)
         self._given_up = time.monotonic() + self.config.motor_timeout
         self.create_timer(1.0 / self.config.rate, self._tick)
+        self.create_timer(LOOK, self._look)
         self.watch("the robot's state", 0.5)
 
     # lifecycle --------------------------------------------------------------------------------------------------
@@ -96,15 +94,14 @@ class G1CommandNode(Reporting, LifecycleNode):
                 self.get_logger().error(refuse(f"{name} of the motor process", got, wanted))
                 memory.close()
                 return TransitionCallbackReturn.FAILURE
-        if self._keys is not None and self._keys.renewable:
-            self._keys.renew()
-        self._memory, self._door = memory, self._new_door()
+        self._memory = memory
+        self._intake.open()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Admit chunks from now on."""
         self._active = True
-        signed = "signed chunks" if self._keys else "any chunks, signed or not (insecure),"
+        signed = "signed chunks" if self._intake.signed else "any chunks, signed or not (insecure),"
         self.get_logger().info(f"admitting {signed} for {self._mode.name}; `neon arm` or the service arm arms")
         return super().on_activate(state)
 
@@ -129,14 +126,16 @@ class G1CommandNode(Reporting, LifecycleNode):
     def destroy_node(self) -> None:
         """Disarm and let go, whatever the lifecycle state."""
         self._let_go()
+        intake: Intake | None = getattr(self, "_intake", None)
+        if intake is not None:
+            intake.log.close()
         super().destroy_node()
 
     def _let_go(self) -> None:
         memory, self._memory = getattr(self, "_memory", None), None
         self._requests.give_up("the node lets go of the motor")
         if memory is not None:
-            if self._keys is not None:
-                self._keys.remove()
+            self._intake.close()
             memory.post("disarm")
             memory.close()
 
@@ -183,30 +182,28 @@ class G1CommandNode(Reporting, LifecycleNode):
     def _take_report(self, stamp_ns: int, report: MotorReport) -> None:
         if report.state != self._report.state:
             self.get_logger().info(f"{self._report.state} -> {report.state}: {report.reason}")
-        if report.mode_machine and not (self._door.ready and report.mode_machine == self._report.mode_machine):
-            self._door.adopt(variant(report.mode_machine))
+        door = self._intake.door
+        if report.mode_machine and not (door.ready and report.mode_machine == self._report.mode_machine):
+            door.adopt(variant(report.mode_machine))
         self._report = report
-        self._guard.publish(report_to_msg(stamp_ns, report, self._door.counters, self._alarms))
+        self._guard.publish(report_to_msg(stamp_ns, report, door.counters, self._intake.alarms))
 
-    def _new_door(self) -> Door:
-        return Door(self._mode, time.monotonic(), self._keys.key if self._keys else None, self._alarms)
+    def _look(self) -> None:
+        if raised := self._intake.look(self._report.state):
+            self.get_logger().error(f"alarm: {raised}")
 
     def _on_chunk(self, msg: Any) -> None:
-        started = time.perf_counter()
-        if not self._active or self._memory is None or not self._door.ready:
+        started, now_ns = time.perf_counter(), self.get_clock().now().nanoseconds
+        if not self._active or self._memory is None or not self._intake.door.ready:
             return
         try:
-            chunk = chunk_from_msg(msg, finite=False)
-        except ContractError as error:
-            raise self._door.malformed(error, time.monotonic()) from error
-        try:
-            admitted = self._door.admit(chunk, self.get_clock().now().nanoseconds, time.monotonic())
+            admitted = self._intake.admit(msg, now_ns)
         finally:
-            if (why := self._door.take_stop()) and self._report.state == State.ACTIVE.value:
+            if (why := self._intake.door.take_stop()) and self._report.state == State.ACTIVE.value:
                 self.get_logger().error(why)
                 self._memory.post("pause")
         self._memory.write_chunk(admitted)
-        self.finished("command", chunk.stamp_ns, started)
+        self.finished("command", nanoseconds_of(msg.header.stamp), started)
         if self.config.autostart:
             self._autostart(admitted.sequence)
 
@@ -221,6 +218,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             except NeonError as error:
                 response.success, response.message = False, str(error)
             self.get_logger().info(f"{kind}: {'done' if response.success else 'refused'}: {response.message}")
+            self._intake.log.note("service", service=kind, accepted=response.success, said=response.message)
             return response
 
         return serve
@@ -229,14 +227,19 @@ class G1CommandNode(Reporting, LifecycleNode):
         """Ask the motor; :raises Refused: when this node cannot stand for the chunks."""
         if self._memory is None:
             raise Refused(refuse(kind, "no motor process", "a running motor process"))
-        if kind == topics.ARM:
-            if self.config.insecure and self.config.robot != "sim":
-                raise Refused(refuse("arm", "a real robot with insecure:=true", "signed chunks (insecure:=false)"))
-            publishers = self.count_publishers(self.resolve_topic_name(topics.ACTION_CHUNK))
-            if not self._active or publishers > 1:
-                got = f"node {'active' if self._active else 'inactive'}, {publishers} publishers of action_chunk"
-                raise Refused(refuse(kind, got, "an active node and at most one publisher"))
-        self._requests.post(self._memory, kind, done)
+        if kind != topics.ARM:
+            self._requests.post(self._memory, kind, done)
+            return
+        if not self._active:
+            raise Refused(refuse(kind, "an inactive node", "an active one"))
+        self._intake.check_arming()
+
+        def answered(accepted: bool, said: str) -> None:
+            if not accepted:
+                self._intake.not_armed()
+            done(accepted, said)
+
+        self._requests.post(self._memory, kind, answered)
 
     def _autostart(self, sequence: int) -> None:
         """Arm a simulated robot once, when chunks have come for a while; after that only an operator does."""
@@ -260,10 +263,13 @@ class G1CommandNode(Reporting, LifecycleNode):
             return "no motor process"
         return super().problem() or (f"DAMPING: {self._report.reason}" if self._report.state == "DAMPING" else "")
 
+    def error(self) -> str:
+        """Return a fresh alarm, or why the robot damps."""
+        return error_of(self._report, self._intake.alarms, time.monotonic())
+
     def facts(self) -> dict[str, str]:
-        """Return the guard's state."""
-        report = self._report
-        return {"state": report.state, "reason": report.reason, "mode_machine": str(report.mode_machine)}
+        """Return what motor, guard and door are doing."""
+        return report_facts(self._report, self._intake.alarms, self._intake.signed)
 
 
 main = main_of("g1_command", G1CommandNode)

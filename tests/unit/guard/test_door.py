@@ -10,8 +10,9 @@ import pytest
 
 from neon_ros.contracts import ActionChunk
 from neon_ros.errors import ConfigError, ContractError, Refused
+from neon_ros.guard.alarms import Alarms
 from neon_ros.guard.authentic import ChunkKey
-from neon_ros.guard.door import Alarms, Door
+from neon_ros.guard.door import Door
 from neon_ros.robot.modes import MODES
 from neon_ros.robot.variants import VARIANTS
 
