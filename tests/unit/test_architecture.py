@@ -31,7 +31,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "act": ({"robot", "encode"}, NETWORK | PURE_FILES),
     "sim": ({"robot", "motor", "sense"}, {"mujoco", "trimesh", "fast_simplification", "onnxruntime", *PURE_FILES}),
     "learn": (EVERY_ROOM, {"torch", "mujoco", "onnxscript", "matplotlib", *NETWORK, *PURE_FILES}),
-    "data": ({"robot", "sense"}, {"mcap", "mcap_ros2", *PURE_FILES}),
+    "data": ({"robot", "sense"}, {"mcap", "zstandard", *PURE_FILES}),
     "show": ({"robot", "sense"}, {"viser", "trimesh", "fast_simplification", *PURE_FILES}),
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),
