@@ -23,6 +23,8 @@ PROCESSES = {
     "g1_command": "neon_ros.nodes.g1_command",
     "view": "neon_ros.nodes.view",
     "sim_sensors": "neon_ros.nodes.sim_sensors",
+    "recorder": "neon_ros.nodes.recorder",
+    "replayer": "neon_ros.nodes.replayer",
     "container": "neon_ros.nodes.container",
     "motor": "neon_ros.motor.process",
     "guardian": "neon_ros.motor.guardian",

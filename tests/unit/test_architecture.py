@@ -15,7 +15,15 @@ PACKAGE = ROOT / "neon_ros"
 FOUNDATION = {"contracts", "errors", "resources", "parameters", "numpy"}
 MESSAGES = {
     *("builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs", "nav_msgs", "neon_ros_msgs"),
-    *("rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs", "visualization_msgs"),
+    *(
+        "rcl_interfaces",
+        "rosgraph_msgs",
+        "sensor_msgs",
+        "std_msgs",
+        "std_srvs",
+        "trajectory_msgs",
+        "visualization_msgs",
+    ),
 }
 EVERY_ROOM = {"robot", "sense", "guard", "motor", "encode", "act", "sim", "learn", "data", "show", "graph"}
 PURE_FILES = {"yaml", "PIL", "safetensors"}  # readers and writers of files, without a runtime of their own

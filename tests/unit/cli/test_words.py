@@ -23,10 +23,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 2
-    assert "verb: got 'fly'; allowed: up, arm, disarm, stop, status, say, view, record" in capsys.readouterr().err
+    assert (
+        "verb: got 'fly'; allowed: up, arm, disarm, stop, status, say, view, record, replay" in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("verb", ["up", "arm", "disarm", "stop", "status", "say", "view", "record", "train", "eval"])
+@pytest.mark.parametrize(
+    "verb", ["up", "arm", "disarm", "stop", "status", "say", "view", "record", "replay", "train", "eval"]
+)
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("neon_ros.motor.shared")
     assert main([verb, "--help"]) == 0
@@ -46,7 +50,20 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         (["say"], "instruction: got nothing; allowed: words"),
         (["say", "x" * 10_000, "ros_domain:=9"], "instruction length: got 10000 characters; allowed: 1 to 512"),
         (["arm", "head:=mlp"], "argument: got head; allowed: robot, ros_domain, session"),
-        (["record"], "--out: got nothing; allowed: a value"),
+        (["record", "demos"], "--out: got nothing; allowed: a value"),
+        (
+            ["record", "--out", "x"],
+            "record: got --out alone; allowed: run --out FILE (a running system) or",
+        ),
+        (["record", "walk"], "record: got 'walk'; allowed: run, demos, repair"),
+        (["record", "run", "--out", "/"], "--out: got /, which exists; allowed: a new name"),
+        (["record", "run", "--seconds", "0"], "--seconds: got '0'; allowed: a time above 0 s"),
+        (["record", "--seconds", "3", "--size", "1"], "option: got --size; allowed: --out, --seconds, --topics"),
+        (["record", "run", "port:=8080"], "argument: got port; allowed: robot, ros_domain, params_file"),
+        (["replay"], "recording: got nothing; allowed: one: an MCAP file or a folder"),
+        (["replay", "a", "b"], "recording: got a b; allowed: one"),
+        (["replay", "/nowhere"], "recording: got /nowhere, which does not exist"),
+        (["replay", "/nowhere", "--fast"], "option: got --fast; allowed: --rate, --start, --loop"),
         (["record", "--out", "x", "--task", "dance"], "--task: got 'dance'; allowed: touch"),
         (["record", "--out", "x", "--episodes", "many"], "--episodes: got 'many'; allowed: a whole number from 0 on"),
         (["train", "--preset", "x"], "--data: got nothing"),
@@ -58,6 +75,8 @@ def test_refusals_exit_2_in_one_line(command: list[str], message: str, capsys: p
     pytest.importorskip("neon_ros.motor.shared")
     if command[0] == "record":
         pytest.importorskip("mujoco")
+    if command[0] == "replay":
+        pytest.importorskip("mcap")
     assert main(command) == 2
     err = capsys.readouterr().err
     assert message in err and "Traceback" not in err and err.startswith(f"neon {command[0]}: ")
