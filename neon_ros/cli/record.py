@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neon_ros.cli import demonstrations, words
-from neon_ros.cli.supervisor import Supervisor, quiet_ros
+from neon_ros.cli.supervisor import become
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.graph import build
 
@@ -67,11 +67,9 @@ def _run(arguments: Sequence[str]) -> int:
     if "max-size" in given.flags:
         wishes["max_size"] = words.whole("--max-size", given.flags["max-size"])
     graph = build(given.assigned, "record")
-    processes = tuple(replace(process, parameters={"recorder": wishes}, vital=True) for process in graph.processes)
-    graph = replace(graph, environment=quiet_ros(graph.environment), processes=processes)
-    supervisor = Supervisor(graph)
-    supervisor.write(f"[neon] recording ROS domain {graph.environment['ROS_DOMAIN_ID']}; Ctrl-C ends")
-    return 0 if supervisor.run() else 1
+    (process,) = (replace(process, parameters={"recorder": wishes}) for process in graph.processes)
+    print(f"recording ROS domain {graph.environment['ROS_DOMAIN_ID']}; Ctrl-C ends", flush=True)
+    return become(process, graph.environment)
 
 
 def _repair(arguments: Sequence[str]) -> int:

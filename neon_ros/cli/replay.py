@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neon_ros.cli import words
-from neon_ros.cli.supervisor import Supervisor, quiet_ros
+from neon_ros.cli.supervisor import Supervisor, become, quiet_ros
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.graph import Process, build
 
@@ -53,10 +53,12 @@ def run(arguments: Sequence[str]) -> int:
     if not headless:
         wishes["skip"] = "*/predicted/*"  # the view makes them itself, from the recorded chunks
     player = Process("replayer", "neon_ros.nodes.replayer", ("replayer",), (), {"replayer": wishes}, vital=True)
-    views = () if headless else tuple(replace(process, vital=True) for process in graph.processes)
+    words_of_domain = f"replaying on ROS domain {graph.environment['ROS_DOMAIN_ID']}; Ctrl-C ends"
+    if headless:
+        print(words_of_domain, flush=True)
+        become(player, graph.environment)
+    views = tuple(replace(process, vital=True) for process in graph.processes)
     graph = replace(graph, environment=quiet_ros(graph.environment), processes=(*views, player))
     supervisor = Supervisor(graph)
-    domain = graph.environment["ROS_DOMAIN_ID"]
-    supervisor.write(f"[neon] replaying on ROS domain {domain}; Ctrl-C ends")
-    supervisor.run()
-    return 1 if any("exit code 0" not in why for why in supervisor.failed) else 0
+    supervisor.write(f"[neon] {words_of_domain}")
+    return 0 if supervisor.run() else 1
