@@ -2,8 +2,8 @@
 
     python docs/draw_graph.py [name:=value ...]      (needs Graphviz: apt-get install graphviz)
 
-Brings up the simulated G1 on domains of its own, asks ROS who publishes and who reads what, and lets Graphviz lay it out
-from left to right.  Nothing in the picture is written here but its colours.
+Brings up the simulated G1 on domains of its own, asks ROS who publishes and who reads what, and lets Graphviz lay it
+out from left to right.  Nothing in the picture is written here but its colours.
 """
 
 from __future__ import annotations

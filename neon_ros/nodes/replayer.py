@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from rclpy.node import NodeNameNonExistentError
 from rosgraph_msgs.msg import Clock
 
 from neon_ros.bridge import topics
@@ -90,15 +91,24 @@ class ReplayerNode(Stage[ReplayerParameters]):
         """
         deadline = time.monotonic() + patience
         while True:
-            nodes = [name for name, _ in self.get_node_names_and_namespaces() if name == "g1_command"]
-            served = [name for name, _ in self.get_service_names_and_types() if name.endswith(_OPERATOR)]
-            if nodes or served:
+            robots = [name for name, space in self.get_node_names_and_namespaces() if self._is_robot(name, space)]
+            if robots:
                 domain = os.environ.get("ROS_DOMAIN_ID", "0")
-                got = f"{' '.join(nodes or served)} on ROS domain {domain}"
+                got = f"{' '.join(robots)} on ROS domain {domain}"
                 raise Refused(refuse("replay", got, "a domain without a g1_command, such as ros_domain:=100"))
             if time.monotonic() >= deadline:
                 return
             time.sleep(0.1)
+
+    def _is_robot(self, name: str, space: str) -> bool:
+        """Return whether a node commands a robot: by its name, or by serving what an operator asks for."""
+        if name == "g1_command":
+            return True
+        try:
+            served = self.get_service_names_and_types_by_node(name, space)
+        except NodeNameNonExistentError:  # it has left
+            return False
+        return any(service.endswith(_OPERATOR) for service, _ in served)
 
     def _advertise(self, topic: Topic) -> None:
         """Make the publisher of a topic.

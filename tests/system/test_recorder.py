@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("neon_ros_msgs.msg")
 pytest.importorskip("mcap")
+from nav_msgs.msg import Path as PathMsg
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import MarkerArray
 
 from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_to_msg
@@ -39,10 +44,13 @@ class Robot:
         words = peer.node.create_publisher(String, topics.INSTRUCTION, topics.LATCHED)
         words.publish(String(data="said before anybody recorded"))
         self.sent: list[Any] = []
+        self._turn = 0.0
 
     def move(self) -> None:
         now = self._peer.now_ns()
-        self._joints.publish(joints_to_msg(now, make_example(RobotState, now)))
+        self._turn += 0.01
+        state = replace(make_example(RobotState, now), q=np.full(29, 0.5 * np.sin(self._turn)))
+        self._joints.publish(joints_to_msg(now, state))
         chunk = chunk_to_msg(make_example(ActionChunk, now))
         self.sent.append(chunk)
         self._chunks.publish(chunk)
@@ -56,8 +64,17 @@ def recorded(path: Path) -> dict[str, list[Recorded]]:
     return found
 
 
-def parameters(**values: object) -> list[str]:
-    return ["--ros-args", *(word for name, value in values.items() for word in ("-p", f"{name}:={value}"))]
+def stamp(msg: Any) -> int:
+    return int(msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec)
+
+
+def points(path: Any) -> list[tuple[float, float, float]]:
+    return [(pose.pose.position.x, pose.pose.position.y, pose.pose.position.z) for pose in path.poses]
+
+
+def parameters(**values: Any) -> list[str]:
+    typed = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return ["--ros-args", *(word for name, value in typed.items() for word in ("-p", f"{name}:={json.dumps(value)}"))]
 
 
 def test_a_graph_is_recorded_from_a_service_and_read_back(peer: Any, running: Any, tmp_path: Path) -> None:
@@ -98,7 +115,7 @@ def test_a_graph_is_recorded_from_a_service_and_read_back(peer: Any, running: An
 
 def test_killed_it_loses_no_more_than_the_last_second(peer: Any, running: Any, tmp_path: Path) -> None:
     robot = Robot(peer)
-    words = parameters(out=tmp_path / "run", autostart="true", keep_free=0)
+    words = parameters(out=tmp_path / "run", autostart=True, keep_free=0)
     with running("neon_ros.nodes.recorder", *words) as node:
         file = tmp_path / "run" / "run_0.mcap"
         peer.until(lambda: file.exists() and file.stat().st_size > 20_000, "a file that grows", robot.move)
@@ -117,13 +134,13 @@ def test_limits_and_unknown_types_are_said_and_the_node_lives_or_ends_as_asked(
     peer: Any, running: Any, tmp_path: Path
 ) -> None:
     robot = Robot(peer)
-    words = parameters(out=tmp_path / "run.mcap", autostart="true", once="true", max_seconds=1.0, keep_free=0)
+    words = parameters(out=tmp_path / "run.mcap", autostart=True, once=True, max_seconds=1.0, keep_free=0)
     with running("neon_ros.nodes.recorder", *words) as node:
         peer.until(lambda: node.popen.poll() is not None, "the end", robot.move)
         assert node.wait() == 0
         assert "the recording ended: recorded 1 s, the longest allowed" in node.text
         assert f"recorded {tmp_path / 'run.mcap'}: " in node.text and "Traceback" not in node.text
-    with running("neon_ros.nodes.recorder", *parameters(folder=tmp_path, autostart="true", keep_free=10**6)) as node:
+    with running("neon_ros.nodes.recorder", *parameters(folder=tmp_path, autostart=True, keep_free=10**6)) as node:
         peer.until(lambda: "and 1000000000000 MB stay free" in node.text or "stay free" in node.text, "the limit")
         assert node.popen.poll() is None
         assert node.end() == 0
@@ -161,7 +178,7 @@ def test_a_replay_is_what_was_recorded(peer: Any, running: Any, bag: Path) -> No
     chunks: list[bytes] = []
     peer.node.create_subscription(ActionChunkMsg, topics.ACTION_CHUNK, chunks.append, topics.EVERY_IN, raw=True)
     joints = peer.listen(JointState, topics.JOINT_STATES, topics.EVERY_IN)
-    with running("neon_ros.nodes.replayer", *parameters(file=bag, start=0.5, once="true")) as node:
+    with running("neon_ros.nodes.replayer", *parameters(file=bag, start=0.5, once=True)) as node:
         peer.until(lambda: "the recording has ended" in node.text or len(chunks) >= 30, "the end")
         late = peer.listen(String, topics.INSTRUCTION, topics.LATCHED)
         peer.until(lambda: late or node.popen.poll() is not None, "the instruction")
@@ -175,18 +192,46 @@ def test_a_replay_is_what_was_recorded(peer: Any, running: Any, bag: Path) -> No
 
 def test_a_replay_is_refused_beside_a_robot_and_ends_when_one_comes(peer: Any, running: Any, bag: Path) -> None:
     chunks = peer.listen(ActionChunkMsg, topics.ACTION_CHUNK, topics.EVERY_IN)
-    with running("neon_ros.nodes.replayer", *parameters(file=bag, loop="true")) as node:
+    with running("neon_ros.nodes.replayer", *parameters(file=bag, loop=True)) as node:
         peer.until(lambda: len(chunks) > 5, "chunks")
         service = peer.node.create_service(Trigger, topics.ARM, lambda _, response: response)
         peer.until(lambda: node.popen.poll() is not None, "the refusal")
         assert node.wait() == 2
-        assert "replay: got /arm on ROS domain" in node.text and "Traceback" not in node.text
+        assert "replay: got test_peer on ROS domain" in node.text and "Traceback" not in node.text
     before = len(chunks)
     with running("neon_ros.nodes.replayer", *parameters(file=bag)) as node:
         peer.until(lambda: node.popen.poll() is not None, "the refusal")
         assert node.wait() == 2 and "a domain without a g1_command" in node.text
     assert len(chunks) == before
     peer.node.destroy_service(service)
+
+
+def test_a_replayed_run_shows_the_same_view(peer: Any, running: Any, tmp_path: Path) -> None:
+    robot = Robot(peer)
+    heard = peer.listen(PathMsg, "predicted/left_path", topics.EVERY_IN)
+    markers = peer.listen(MarkerArray, topics.PREDICTED_MARKERS, topics.EVERY_IN)
+    view = ("neon_ros.nodes.view", *parameters(browser=False))
+    recorder = parameters(out=tmp_path / "run", autostart=True, keep_free=0)
+    with running(*view), running("neon_ros.nodes.recorder", *recorder) as node:
+        peer.until(lambda: len(heard) > 40 and "recording to" in node.text, "paths", robot.move)
+        assert node.end() == 0
+    live, drawn = {stamp(msg): msg for msg in heard}, {marker.ns for msg in markers for marker in msg.markers}
+    heard.clear()
+    markers.clear()
+    replayer = parameters(file=tmp_path / "run", skip="*/predicted/*", once=True)
+    with running(*view) as view_node:
+        peer.until(lambda: any(name == "view" for name in peer.node.get_node_names()), "the view")
+        with running("neon_ros.nodes.replayer", *replayer) as node:
+            peer.until(lambda: node.popen.poll() is not None, "the end")
+            assert node.wait() == 0, node.text
+        assert view_node.end() == 0
+    seen = {stamp(msg): msg for msg in heard}
+    both = sorted(set(live) & set(seen))
+    assert len(both) > 20 and set(seen) <= set(live) | set(map(stamp, robot.sent))
+    then, now = (np.array([points(msgs[moment]) for moment in both]) for msgs in (live, seen))
+    assert np.ptp(then, axis=0).max() > 0.05  # [m] the robot moved, and so did what was predicted of it
+    assert np.abs(then - now).max() < 0.01  # one joint message more or less had come when the chunk came
+    assert {marker.ns for msg in markers for marker in msg.markers} == drawn
 
 
 @pytest.mark.parametrize(
