@@ -213,7 +213,9 @@ def test_a_replayed_run_shows_the_same_view(peer: Any, running: Any, tmp_path: P
     view = ("neon_ros.nodes.view", *parameters(browser=False))
     recorder = parameters(out=tmp_path / "run", autostart=True, keep_free=0)
     with running(*view), running("neon_ros.nodes.recorder", *recorder) as node:
-        peer.until(lambda: len(heard) > 40 and "recording to" in node.text, "paths", robot.move)
+        peer.until(lambda: heard and "recording to" in node.text, "the first path", robot.move)
+        before = len(heard)
+        peer.until(lambda: len(heard) > before + 60, "paths", robot.move)
         assert node.end() == 0
     live, drawn = {stamp(msg): msg for msg in heard}, {marker.ns for msg in markers for marker in msg.markers}
     heard.clear()
@@ -227,7 +229,7 @@ def test_a_replayed_run_shows_the_same_view(peer: Any, running: Any, tmp_path: P
         assert view_node.end() == 0
     seen = {stamp(msg): msg for msg in heard}
     both = sorted(set(live) & set(seen))
-    assert len(both) > 20 and set(seen) <= set(live) | set(map(stamp, robot.sent))
+    assert len(both) > 10 and set(seen) <= set(live) | set(map(stamp, robot.sent))
     then, now = (np.array([points(msgs[moment]) for moment in both]) for msgs in (live, seen))
     assert np.ptp(then, axis=0).max() > 0.05  # [m] the robot moved, and so did what was predicted of it
     assert np.abs(then - now).max() < 0.01  # one joint message more or less had come when the chunk came
