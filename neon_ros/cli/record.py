@@ -67,6 +67,7 @@ def _run(arguments: Sequence[str]) -> int:
     if "max-size" in given.flags:
         wishes["max_size"] = words.whole("--max-size", given.flags["max-size"])
     graph = build(given.assigned, "record")
+    words.need("mcap")
     (process,) = (replace(process, parameters={"recorder": wishes}) for process in graph.processes)
     print(f"recording ROS domain {graph.environment['ROS_DOMAIN_ID']}; Ctrl-C ends", flush=True)
     return become(process, graph.environment)
@@ -80,6 +81,7 @@ def _repair(arguments: Sequence[str]) -> int:
     given = words.read(arguments, {"out": True})
     if given.assigned or len(given.plain) != 1:
         raise ConfigError(refuse("repair", " ".join(arguments) or "nothing", "one recording: a file or a folder"))
+    words.need("mcap")
     from neon_ros.data.playback import repair
 
     path = Path(given.plain[0]).expanduser()

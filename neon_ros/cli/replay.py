@@ -38,6 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     if len(given.plain) != 1:
         raise ConfigError(refuse("recording", " ".join(given.plain) or "nothing", "one: an MCAP file or a folder"))
     graph = build({"ros_domain": DOMAIN, **given.assigned}, "view")
+    words.need("mcap")
     from neon_ros.data.playback import files_at
 
     path = Path(given.plain[0]).expanduser().absolute()

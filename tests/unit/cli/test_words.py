@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from neon_ros.cli import VERBS, main, usage, words
@@ -87,3 +89,39 @@ def test_words_are_told_apart() -> None:
     assert given == words.Words({"a": "1"}, {"n": "5", "q": ""}, ["touch", "it"])
     with pytest.raises(ConfigError, match="argument: got a:=1; allowed: options beginning with --"):
         words.nothing_else(words.Words({"a": "1"}, {}, []))
+
+
+def test_a_missing_package_is_named() -> None:
+    words.need("json")
+    with pytest.raises(ConfigError, match="package nowhere: got none; allowed: one that is installed: pip install now"):
+        words.need("nowhere")
+
+
+def test_recording_as_it_was_called_before_still_makes_demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neon_ros.cli import demonstrations
+
+    called: list[list[str]] = []
+    monkeypatch.setattr(demonstrations, "run", lambda arguments: called.append(list(arguments)) or 0)
+    for old in (["--out", "x", "--task", "touch"], ["--out=x", "--episodes=3"], ["--out", "x", "--kind", "glimpse"]):
+        assert main(["record", *old]) == 0
+        assert called[-1] == old
+    assert main(["record", "demos", "--out", "x"]) == 0
+    assert called[-1] == ["--out", "x"]
+
+
+def test_a_recording_that_a_crash_cut_off_is_repaired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mcap")
+    from neon_ros.data.bag import Topic
+    from neon_ros.data.recording import Recording
+
+    recording = Recording(tmp_path / "run")
+    recording.add(Topic("/a", "std_msgs/msg/UInt64", (), "uint64 data"))
+    recording.write("/a", 10**18, 10**18, bytes(12))
+    recording.flush()
+    assert main(["record", "repair", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "run: cut off at byte" in out and "run-repaired: 0.0 s, 1 messages" in out
+    assert (tmp_path / "run-repaired" / "metadata.yaml").is_file()
+    assert main(["record", "repair", str(tmp_path / "run")]) == 2
+    assert main(["record", "repair"]) == 2
+    assert "repair: got nothing; allowed: one recording: a file or a folder" in capsys.readouterr().err
