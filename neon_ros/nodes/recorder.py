@@ -7,6 +7,7 @@ import signal
 import time
 from datetime import datetime
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,7 @@ class RecorderNode(Stage[RecorderParameters]):
 
     def _start(self) -> None:
         config = self.config
-        named = Path(config.folder).expanduser() / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        target = Path(config.out).expanduser() if config.out else named
+        target = Path(config.out).expanduser() if config.out else _named_by_time(Path(config.folder).expanduser())
         limits = Limits(config.max_size * 10**6, config.max_seconds, config.keep_free * 10**6)
         # Log times follow the steady clock from here on, so that a clock that jumps cannot tear the recording.
         self._offset_ns = time.time_ns() - time.monotonic_ns()
@@ -154,6 +154,13 @@ class RecorderNode(Stage[RecorderParameters]):
     def _on_message(self, tape: Tape, name: str, data: bytes, info: Any) -> None:
         tape.put(Recorded(name, self._offset_ns + time.monotonic_ns(), max(0, info["source_timestamp"]), data))
         self.health.done += 1
+
+
+def _named_by_time(folder: Path) -> Path:
+    """Return a new name for a recording begun now."""
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 main = main_of("recorder", RecorderNode)
