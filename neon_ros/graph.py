@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
         Argument("view", "show everything in a browser", "true", BOOL),
+        Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
         Argument("network_interface", "interface to the robot; auto is lo for sim, and must be named for real", AUTO),
         Argument("robot_domain", "DDS domain of the robot; auto is 1 for sim, 0 for real", AUTO, numbers=(0, 232)),
@@ -150,6 +151,7 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
+    "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "check": (
         ("",),
@@ -351,13 +353,15 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
     yield node("action_head", {**policy, **signing})
+    if "true" in (values["view"], values["record"]) or everything:
+        yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:
         yield node("view", {"port": int(values["port"])}, {**image, **points})
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:
-    """Return the ROS processes with all but simulator sensors and view moved into one container."""
-    alone = [process for process in processes if process.name in ("sim_sensors", "view")]
+    """Return the ROS processes with all but simulator sensors, recorder and view moved into one container."""
+    alone = [process for process in processes if process.name in ("sim_sensors", "recorder", "view")]
     inside = [process for process in processes if process not in alone]
     names = tuple(process.name for process in inside)
     container = Process(

@@ -139,6 +139,36 @@ class ViewParameters:
 
 
 @dataclass(frozen=True)
+class RecorderParameters:
+    """Node ``recorder``: every topic of the graph into an MCAP file."""
+
+    out: str = parameter("", "new file (.mcap) or folder of the recording; empty makes one in folder, named by time")
+    folder: str = parameter("~/neon_recordings", "where recordings go that have no name of their own", required=True)
+    topics: str = parameter("", "topics to record, with commas between; empty records all")
+    autostart: bool = parameter(False, "record from the start; otherwise when the service record is called")
+    once: bool = parameter(False, "end the process when the recording ends, and offer no service")
+    compression: str = parameter("lz4", "of the file", choices=("none", "lz4", "zstd"))
+    flush_period: float = parameter(0.5, "most that a crash loses, give or take a flush [s]", low=0.05, high=1.0)
+    max_seconds: float = parameter(3600.0, "a recording ends after this [s]", low=1.0, high=1e6)
+    max_size: int = parameter(4096, "a recording ends at this size [MB]", low=1, high=1_000_000)
+    keep_free: int = parameter(1024, "a recording ends when the disk has less than this left [MB]", low=0, high=10**6)
+
+
+@dataclass(frozen=True)
+class ReplayerParameters:
+    """Node ``replayer``: a recording back onto its topics; never beside a g1_command."""
+
+    file: str = parameter("", "recording: an MCAP file or the folder of a bag", required=True)
+    rate: float = parameter(1.0, "times faster than it was", low=0.01, high=100.0)
+    start: float = parameter(0.0, "time into the recording to start at [s]", low=0.0, high=1e6)
+    loop: bool = parameter(False, "start again at the end")
+    clock: bool = parameter(False, "publish /clock, for nodes with use_sim_time")
+    skip: str = parameter("", "topics to leave out, with commas between; * stands for anything")
+    wait: float = parameter(20.0, "longest wait for a listener before it begins [s]", low=0.0, high=3600.0)
+    once: bool = parameter(False, "end the process at the end of the recording")
+
+
+@dataclass(frozen=True)
 class SimSensorsParameters:
     """Node ``sim_sensors``: the simulator's camera, LiDAR and IMUs as the drivers publish them."""
 
@@ -161,8 +191,9 @@ NODES: dict[str, type] = {
     "g1_command": G1CommandParameters,
     "view": ViewParameters,
     "sim_sensors": SimSensorsParameters,
+    "recorder": RecorderParameters,
 }
-"""Node name to its parameters."""
+"""Node name to its parameters, for the nodes of the graph."""
 
 
 MOTOR = "motor"

@@ -21,6 +21,9 @@ LATENCY = "latency"
 SCENE = "scene"
 PREDICTED_MARKERS = "predicted/markers"
 DIAGNOSTICS = "/diagnostics"
+RECORDING = "recording"
+RECORD = "record"
+CLOCK = "/clock"
 ARM, DISARM, STOP = "arm", "disarm", "stop"
 
 

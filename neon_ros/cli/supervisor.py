@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, NoReturn
 
 from neon_ros.graph import Graph, Process
 
@@ -174,3 +174,9 @@ class Supervisor:
 def quiet_ros(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with short ROS log lines: the supervisor writes who says it."""
     return {"RCUTILS_CONSOLE_OUTPUT_FORMAT": "{severity}: {message}", **environment}
+
+
+def become(process: Process, environment: Mapping[str, str]) -> NoReturn:
+    """Turn this process into ``process``, which takes the terminal, the signals and the exit code over."""
+    command = process.command()
+    os.execve(command[0], command, {**os.environ, **quiet_ros(environment)})

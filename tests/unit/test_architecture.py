@@ -15,7 +15,15 @@ PACKAGE = ROOT / "neon_ros"
 FOUNDATION = {"contracts", "errors", "resources", "parameters", "numpy"}
 MESSAGES = {
     *("builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs", "nav_msgs", "neon_ros_msgs"),
-    *("rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs", "visualization_msgs"),
+    *(
+        "rcl_interfaces",
+        "rosgraph_msgs",
+        "sensor_msgs",
+        "std_msgs",
+        "std_srvs",
+        "trajectory_msgs",
+        "visualization_msgs",
+    ),
 }
 EVERY_ROOM = {"robot", "sense", "guard", "motor", "encode", "act", "sim", "learn", "data", "show", "graph"}
 PURE_FILES = {"yaml", "PIL", "safetensors"}  # readers and writers of files, without a runtime of their own
@@ -31,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "act": ({"robot", "encode"}, NETWORK | PURE_FILES),
     "sim": ({"robot", "motor", "sense"}, {"mujoco", "trimesh", "fast_simplification", "onnxruntime", *PURE_FILES}),
     "learn": (EVERY_ROOM, {"torch", "mujoco", "onnxscript", "matplotlib", *NETWORK, *PURE_FILES}),
-    "data": ({"robot", "sense"}, {"mcap", "mcap_ros2", *PURE_FILES}),
+    "data": ({"robot", "sense"}, {"mcap", "zstandard", *PURE_FILES}),
     "show": ({"robot", "sense"}, {"viser", "trimesh", "fast_simplification", *PURE_FILES}),
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),

@@ -42,10 +42,19 @@ def test_a_real_robot_has_no_simulator() -> None:
 
 
 def test_conditions() -> None:
-    assert "view" not in names(view="false")
+    assert not {"view", "recorder"} & set(names(view="false"))
+    assert "recorder" in names(view="false", record="true")
     assert "backbone" not in names(local_backbone="false")
     composed = build({"composed": "true"})
-    assert [p.name for p in composed.processes] == ["sim", "motor", "guardian", "container", "sim_sensors", "view"]
+    assert [p.name for p in composed.processes] == [
+        "sim",
+        "motor",
+        "guardian",
+        "container",
+        "sim_sensors",
+        "recorder",
+        "view",
+    ]
     container = composed.processes[3]
     alone = {p.name: p for p in build({}).processes}
     assert set(container.nodes) == set(container.arguments)
@@ -87,7 +96,7 @@ def test_every_module_and_parameter_of_the_graph_exists(entry: str) -> None:
             assert set(values) <= known, node
 
 
-@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "check")])
+@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "check", "record")])
 def test_every_entry_has_its_launch_file_and_no_launch_file_names_a_process(entry: str) -> None:
     text = (ROOT / "launch" / f"{entry}.launch.py").read_text(encoding="utf-8")
     assert f'description("{entry}")' in text
@@ -98,6 +107,7 @@ def test_entries_run_only_their_processes() -> None:
     assert [p.name for p in build({}, "sim").processes] == ["sim", "sim_sensors"]
     assert [p.name for p in build({}, "view").processes] == ["view"]
     assert [p.name for p in build({}, "backbone").processes] == ["backbone"]
+    assert [p.name for p in build({}, "record").processes] == ["recorder"]
     assert build({}, "operator").processes == ()
 
 
