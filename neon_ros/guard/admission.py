@@ -153,7 +153,7 @@ class Admission:
     def _check(self, chunk: ActionChunk, now_ros_ns: int, now_steady: float) -> AdmittedChunk:
         """Return the admitted form of ``chunk`` or raise; touches nothing."""
         config = self.config
-        if chunk.mode != self.mode.name:
+        if not isinstance(chunk.mode, str) or chunk.mode != self.mode.name:
             raise _NotAdmitted("mode", refuse("chunk.mode", chunk.mode, self.mode.name))
         columns = self._columns_of(chunk.joint_names)
         epoch, sequence = (_counter(name, getattr(chunk, name)) for name in ("epoch", "sequence"))
