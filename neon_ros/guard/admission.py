@@ -120,6 +120,7 @@ class Admission:
         self._base = np.array(self.config.base_velocity)
         self._newest = (-1, -1)
         self._newest_t0 = -math.inf
+        self._head: tuple[str, ...] = ()
         self._checked_names: tuple[str, ...] = ()
         self._columns: NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
@@ -148,6 +149,7 @@ class Admission:
         self.counters.refused_in_a_row = 0
         self._newest = (admitted.epoch, admitted.sequence)
         self._newest_t0 = admitted.t0
+        self._head = (chunk.head_id, chunk.checksum)
         return admitted
 
     def _check(self, chunk: ActionChunk, now_ros_ns: int, now_steady: float) -> AdmittedChunk:
@@ -173,6 +175,11 @@ class Admission:
             raise _NotAdmitted(
                 "not newer",
                 refuse("chunk (epoch, sequence)", (epoch, sequence), f"newer than {self._newest}"),
+            )
+        head = tuple(_word(name, getattr(chunk, name)) for name in ("head_id", "checksum"))
+        if epoch == self._newest[0] and head != self._head:
+            raise _NotAdmitted(
+                "head", refuse(f"chunk head in epoch {epoch}", head, f"{self._head}; another head begins a new epoch")
             )
         t0 = self._steady_stamp(chunk.stamp_ns, now_ros_ns, now_steady, (len(q) - 1) * float(dt))
         full = np.zeros((len(q), NUM_JOINTS))
@@ -252,6 +259,13 @@ def _number(value: object) -> bool:
     """Return whether ``value`` is a finite real number (a bool is not)."""
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     return real and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _word(name: str, value: object) -> str:
+    """Return ``value``, which must be text."""
+    if not isinstance(value, str):
+        raise _NotAdmitted(name, refuse(f"chunk.{name}", value, "text"))
+    return value
 
 
 def _counter(name: str, value: object) -> int:

@@ -133,7 +133,10 @@ def test_i15_golden_low_state_to_the_byte() -> None:
 def test_i15_golden_frames_are_what_the_vendors_objects_serialise_to() -> None:
     default = pytest.importorskip("unitree_sdk2py.idl.default")
     checksum = pytest.importorskip("unitree_sdk2py.utils.crc").CRC()
-    for kind, text in ((default.unitree_hg_msg_dds__LowCmd_, LOW_CMD), (default.unitree_hg_msg_dds__LowState_, LOW_STATE)):
+    for kind, text in (
+        (default.unitree_hg_msg_dds__LowCmd_, LOW_CMD),
+        (default.unitree_hg_msg_dds__LowState_, LOW_STATE),
+    ):
         message = type(kind()).deserialize(bytes.fromhex(text))
         assert checksum.Crc(message) == message.crc
         assert message.serialize().hex() == text

@@ -131,14 +131,17 @@ def test_a_hundred_thousand_wrong_sets_are_refused_and_change_nothing() -> None:
         elif kind == "node":
             node = nodes[int(rng.integers(len(nodes)))]
             item = dataclasses.fields(NODES[node])[int(rng.integers(len(dataclasses.fields(NODES[node]))))]
-            refused(lambda i=item, v=_wrong_for(rng, item): check_value(f"{node}.{i.name}", i, v), item.name)
+            spoilt = _wrong_for(rng, item)
+            refused(lambda i=item, v=spoilt, n=node: check_value(f"{n}.{i.name}", i, v), item.name)
         else:
             name = names[1 + int(rng.integers(len(names) - 1))]
             text = str(wrong_number(rng, *GUARD[name]))
             if text in ("True", "False") or not _outside(text, *GUARD[name]):
                 text = "x"
-            spoilt = str(rng.choice([f"{name}={text}", f"no_{name}=1", name, f"{name}=", "=", "", f"{name}:1", "period=1"]))
-            refused(lambda t=spoilt: guard_config([t], 500.0, simulated=False), "")
+            line = str(
+                rng.choice([f"{name}={text}", f"no_{name}=1", name, f"{name}=", "=", "", f"{name}:1", "period=1"])
+            )
+            refused(lambda t=line: guard_config([t], 500.0, simulated=False), "")
     assert sum(counts.values()) == SETS
     assert (repr(guard.config), repr(guard.report()), guard.limiter.limits) == before
 

@@ -57,7 +57,15 @@ def values_of(peer: Any) -> list[Any]:
 
 
 def test_no_parameter_of_g1_command_changes_at_run_time(peer: Any, running: Any, ros_domain: int) -> None:
-    words = ("--ros-args", "-p", f"session:=test_set_{ros_domain}", "-p", "mode:=arms_only", "-p", "autoactivate:=false")
+    words = (
+        "--ros-args",
+        "-p",
+        f"session:=test_set_{ros_domain}",
+        "-p",
+        "mode:=arms_only",
+        "-p",
+        "autoactivate:=false",
+    )
     rng = np.random.default_rng(39)
     with running("neon_ros.nodes.g1_command", *words) as node:
         before = values_of(peer)
