@@ -1,4 +1,4 @@
-"""The door on its bounds: what is allowed up to a value is allowed at it; every refusal's whole sentence and its count."""
+"""The door on its bounds: allowed up to a value is allowed at it; every refusal is a whole sentence, and is counted."""
 
 from __future__ import annotations
 
