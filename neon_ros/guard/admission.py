@@ -104,10 +104,12 @@ class Freshness(NamedTuple):
 
     :param number: (epoch, sequence) of the newest admitted chunk.
     :param t0: time of its step 0, or of the beginning of the session [s, steady clock].
+    :param head: its ``head_id`` and ``checksum``, which must not change within an epoch.
     """
 
     number: tuple[int, int] = (-1, -1)
     t0: float = -math.inf
+    head: tuple[str, ...] = ()
 
 
 class NotAdmitted(Refused):
@@ -171,13 +173,13 @@ class Admission:
             raise
         self.counters.admitted += 1
         self.counters.refused_in_a_row = 0
-        self.newest = Freshness((admitted.epoch, admitted.sequence), admitted.t0)
+        self.newest = Freshness((admitted.epoch, admitted.sequence), admitted.t0, (chunk.head_id, chunk.checksum))
         return admitted
 
     def _check(self, chunk: ActionChunk, now_ros_ns: int, now_steady: float) -> AdmittedChunk:
         """Return the admitted form of ``chunk`` or raise; touches nothing."""
         config = self.config
-        if chunk.mode != self.mode.name:
+        if not isinstance(chunk.mode, str) or chunk.mode != self.mode.name:
             raise NotAdmitted("mode", refuse("chunk.mode", chunk.mode, self.mode.name))
         columns = self._columns_of(chunk.joint_names)
         epoch, sequence = (_counter(name, getattr(chunk, name)) for name in ("epoch", "sequence"))
@@ -198,6 +200,10 @@ class Admission:
                 "not newer",
                 refuse("chunk (epoch, sequence)", (epoch, sequence), f"newer than {self.newest.number}"),
             )
+        head = tuple(_word(name, getattr(chunk, name)) for name in ("head_id", "checksum"))
+        if epoch == self.newest.number[0] and head != self.newest.head:
+            allowed = f"{self.newest.head}; another head begins a new epoch"
+            raise NotAdmitted("head", refuse(f"chunk head in epoch {epoch}", head, allowed))
         t0 = self._steady_stamp(chunk.stamp_ns, now_ros_ns, now_steady, (len(q) - 1) * float(dt))
         full = np.zeros((len(q), NUM_JOINTS))
         full[:, columns] = q
@@ -276,6 +282,13 @@ def _number(value: object) -> bool:
     """Return whether ``value`` is a finite real number (a bool is not)."""
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     return real and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _word(name: str, value: object) -> str:
+    """Return ``value``, which must be text."""
+    if not isinstance(value, str):
+        raise NotAdmitted(name, refuse(f"chunk.{name}", value, "text"))
+    return value
 
 
 def _counter(name: str, value: object) -> int:

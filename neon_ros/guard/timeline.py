@@ -48,7 +48,8 @@ class TimelineConfig:
             ("rest", 0.05, 1.0),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
                 raise ConfigError(refuse(f"timeline.{name}", value, f"{low:g} to {high:g}"))
         if self.longest_fade < self.fade:
             raise ConfigError(refuse("timeline.longest_fade", self.longest_fade, f"at least fade, {self.fade:g} s"))
