@@ -272,7 +272,10 @@ class G1CommandNode(Reporting, LifecycleNode):
     def facts(self) -> dict[str, str]:
         """Return the guard's state."""
         report = self._report
-        return {"state": report.state, "reason": report.reason, "mode_machine": str(report.mode_machine)}
+        return {
+            **{"state": report.state, "reason": report.reason, "mode_machine": str(report.mode_machine)},
+            **{"mode": self._mode.name, "alarms": str(report.alarms), "last_alarm": report.last_alarm},
+        }
 
 
 main = main_of("g1_command", G1CommandNode)
