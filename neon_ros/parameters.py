@@ -17,6 +17,7 @@ import yaml
 from neon_ros.errors import ConfigError, refuse
 
 Config = TypeVar("Config")
+KEY_FILE = "file with the key of the chunks, mode 0600; empty for the session's own, renewed at each start"
 _TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (float,), "str": (str,)}
 
 
@@ -102,6 +103,9 @@ class ActionHeadParameters:
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+    session: str = parameter("", "session whose key signs the chunks, when no key_file is named")
+    key_file: str = parameter("", KEY_FILE)
+    insecure: bool = parameter(False, "send chunks that nobody signs; a real robot is then never armed")
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,9 @@ class G1CommandParameters:
     autostart: bool = parameter(False, "arm as soon as chunks arrive; refused unless robot is sim")
     rate: float = parameter(50.0, "joint states, IMU, hand poses and reports per second [Hz]", low=1.0, high=500.0)
     motor_timeout: float = parameter(20.0, "longest wait for the motor process at the start [s]", low=0.1, high=120.0)
+    key_file: str = parameter("", KEY_FILE)
+    insecure: bool = parameter(False, "admit chunks that nobody signed; a real robot is then never armed")
+    audit_folder: str = parameter("", "folder of the audit logs; empty for $XDG_STATE_HOME/neon_ros")
 
 
 @dataclass(frozen=True)

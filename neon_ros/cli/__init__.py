@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "record": "record demonstrations of a task",
     "train": "train an action head",
     "eval": "judge a head closed loop",
+    "audit": "check and show the logs of what was refused, changed and done",
 }
 """Verb to what it does, in the order of the help."""
 

@@ -25,6 +25,7 @@ def _value(default: float, low: float, high: float, unit: str, description: str)
 class GuardConfig:
     """Settings of a guard; ranges are in the metadata of each field and checked when it is made.
 
+    :param self_collision: whether arms are kept off the body and each other; off in a simulation only.
     :param simulated: whether the robot is a simulation; allows arming in less than two seconds.
     :param limits: limits of motion, see :class:`neon_ros.guard.limits.LimitConfig`.
     :param timeline: how chunks are joined, see :class:`neon_ros.guard.timeline.TimelineConfig`.
@@ -54,6 +55,9 @@ class GuardConfig:
     arm_max_dq: float = _value(1.0, 0.1, 2.0, "rad/s", "fastest joint with which arming is allowed")
     base_acceleration: float = _value(1.0, 0.1, 2.0, "m/s^2", "largest change of vx and vy per second")
     base_yaw_acceleration: float = _value(2.0, 0.1, 4.0, "rad/s^2", "largest change of the yaw rate per second")
+    collision_stop: float = _value(0.01, 0.01, 0.05, "m", "distance between links of the robot at which arms stop")
+    collision_slow: float = _value(0.04, 0.04, 0.2, "m", "distance between links of the robot from which arms slow")
+    self_collision: bool = True
     simulated: bool = False
     limits: LimitConfig = field(default_factory=LimitConfig)
     timeline: TimelineConfig = field(default_factory=TimelineConfig)
@@ -64,7 +68,12 @@ class GuardConfig:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not low <= value <= high:
                 raise ConfigError(refuse(f"guard.{item.name}", value, f"{low:g} to {high:g} {item.metadata['unit']}"))
-        for name, kind in (("simulated", bool), ("limits", LimitConfig), ("timeline", TimelineConfig)):
+        for name, kind in (
+            ("self_collision", bool),
+            ("simulated", bool),
+            ("limits", LimitConfig),
+            ("timeline", TimelineConfig),
+        ):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(refuse(f"guard.{name}", getattr(self, name), kind.__name__))
         if self.outliers != int(self.outliers):
@@ -73,6 +82,11 @@ class GuardConfig:
             raise ConfigError(
                 refuse("guard.arm_seconds", self.arm_seconds, f"at least {REAL_ARM_SECONDS:g} s unless simulated")
             )
+        if not self.simulated and not self.self_collision:
+            raise ConfigError(refuse("guard.self_collision", False, "True unless simulated"))
+        if self.collision_slow < self.collision_stop + 0.02:
+            least = f"at least 0.02 m above collision_stop, {self.collision_stop:g} m"
+            raise ConfigError(refuse("guard.collision_slow", self.collision_slow, least))
         if self.silent_damp < self.silent_hold:
             raise ConfigError(
                 refuse("guard.silent_damp", self.silent_damp, f"at least silent_hold, {self.silent_hold:g} s")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from neon_ros.contracts import RobotState
 from neon_ros.errors import Refused, refuse
 from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk
+from neon_ros.guard.collision import Clearance
 from neon_ros.guard.command import Command, GuardStatus
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.health import Finding, Health
@@ -56,8 +57,7 @@ class Guard:
         self._arm_sdk = mode.topic == "arm_sdk"
         chosen = gains(MODE_GAINS[mode.name])
         self._gains_kp, self._gains_kd = chosen.kp, chosen.kd
-        self._zeros = np.zeros(NUM_JOINTS)
-        self._still = np.zeros(3)
+        self._zeros, self._still = np.zeros(NUM_JOINTS), np.zeros(3)
         self._base_step = self.config.period * np.array(
             [self.config.base_acceleration, self.config.base_acceleration, self.config.base_yaw_acceleration]
         )
@@ -71,8 +71,7 @@ class Guard:
         self._newest = (-1, -1)
         self._remaining = -math.inf
         self._base = np.zeros(3)
-        self._full_q = np.zeros(NUM_JOINTS)
-        self._full_dq = np.zeros(NUM_JOINTS)
+        self._full_q, self._full_dq = np.zeros((2, NUM_JOINTS))
         self._reasons: NDArray[np.int8] = np.zeros(NUM_JOINTS, dtype=np.int8)
         self._counts = np.zeros((NUM_JOINTS, len(REASONS)), dtype=np.int64)
         self._steps = self._sent = self._joined = self._expired = self._early = self._late = 0
@@ -105,6 +104,7 @@ class Guard:
         part = limits.take(self._rows)
         self.limiter = Limiter(part, self.config.period)
         self.timeline = Timeline(part, self.config.timeline)
+        self.clearance = Clearance(part, self._rows, self.config, balancing=not self._arm_sdk)
         self._pending = None
 
     def inhibit(self, name: str, reason: str | None) -> None:
@@ -184,13 +184,13 @@ class Guard:
                 raise Refused(refuse("cannot arm: authority", f"{self._authority:.2f}", "0, once DAMPING has let go"))
             if self._inhibited:
                 raise Refused(refuse("cannot arm", "; ".join(self._inhibited.values()), "none of these"))
-            objection = health.objection(now)
-            if objection:
+            if objection := health.objection(now):
                 raise Refused(objection)
         self.machine.handle(Event.ARM, "armed by the operator", now)
         self._full_q = np.where(self._held, health.state.q, 0.0)
         self._full_dq = np.zeros(NUM_JOINTS)
         self.limiter.start(self._full_q[self._rows])
+        self.clearance.start(self._full_q, health.state.q)
         self.timeline.clear()
         health.forget_following()
         self._pending = None
@@ -220,8 +220,7 @@ class Guard:
         if good is not None and self.machine.state in MOVING:
             health.compare(self._full_q - good.q, self._held, now)
         if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
-            finding = health.findings(now)
-            if finding is not None:
+            if (finding := health.findings(now)) is not None:
                 self.react(finding, now)
         self._run_timers(now)
         state = self.machine.state
@@ -235,8 +234,9 @@ class Guard:
             if state is State.DAMPING:
                 self._base = np.zeros(3)
                 self.limiter.stop()
+                self.clearance.follow(self.limiter, self._full_q, good.q)
             else:
-                self._move(finding=health.findings(now), jumped=jumped)
+                self._move(good.q, finding=health.findings(now), jumped=jumped)
             self._full_q[self._rows] = self.limiter.state[0]
             self._full_dq[self._rows] = self.limiter.state[1]
             self._ramp_authority()
@@ -293,7 +293,7 @@ class Guard:
             return True, True
         return True, False
 
-    def _move(self, finding: Finding | None, jumped: bool) -> None:
+    def _move(self, measured: Vector, finding: Finding | None, jumped: bool) -> None:
         """Move the joints one period: along the timeline when ACTIVE, to rest otherwise."""
         machine, limiter, timeline = self.machine, self.limiter, self.timeline
         before = self._path_time - self.config.period
@@ -313,10 +313,12 @@ class Guard:
                 limiter.meet()
             sample = timeline.sample(self._path_time)
             limiter.step(sample.reference)
+            self.clearance.hold_back(limiter, self._full_q, measured)
             self._remaining = sample.remaining
             wanted = sample.base_velocity
         else:
             limiter.stop()
+            self.clearance.follow(limiter, self._full_q, measured)
         self._reasons[self._rows] = limiter.reasons
         self._base = self._base + np.clip(wanted - self._base, -self._base_step, self._base_step)
 
@@ -348,8 +350,7 @@ class Guard:
             kp, kd, weight = self._kp * authority, self._kd, 0.0
         scale = torque_scale(q, dq, self._zeros, kp, kd, measured.q, measured.dq, effort)
         kp, kd = kp * scale, kd * scale
-        cut = scale < 1.0
-        if cut.any():
+        if (cut := scale < 1.0).any():
             self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
         self._count()
         writes = not (self._arm_sdk and state is State.DAMPING and self._now - self._released_at >= _QUIET_AFTER)
@@ -372,9 +373,8 @@ class Guard:
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
         limited = np.flatnonzero(self._reasons)
-        configured = self.health is not None
-        chunk = self.timeline.chunk if configured else None
         health = self.health
+        chunk = None if health is None else self.timeline.chunk
         return GuardStatus(
             state=self.machine.state,
             reason=self.machine.reason,
@@ -387,7 +387,7 @@ class Guard:
             limit_count=int(self._counts.sum()),
             limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
             counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
-            clearance=-1.0,
+            clearance=self.clearance.least if configured else -1.0,
             early_steps=self._early,
             late_steps=self._late,
             outliers=0 if health is None else health.outliers,

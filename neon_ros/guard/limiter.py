@@ -40,7 +40,9 @@ REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", 
 
 POSITION, VELOCITY, ACCELERATION, JERK, TORQUE, COLLISION = range(1, len(REASONS))
 
-_PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
+PLAN = 1.0 - 1e-3
+"""Share of the jerk limit that plans and stops may use; the rest covers landing on the reference."""
+
 _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
 _NOWHERE = 1e6  # [rad] a position that is never safe
@@ -81,10 +83,11 @@ class Limiter:
         self._fastest = limits.velocity
         self._derated: Vector | float = 1.0
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
-        self._plan_jerk = jerk * _PLAN
+        self._plan_jerk = jerk * PLAN
         self._half_per_jerk = 0.5 / self._plan_jerk
         self._rates = np.stack([velocity, acceleration])
         self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])  # the rest is left to catch up
+        self._steep = 0.9 * acceleration
         self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
         # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |a| and |v|.
         fastest = velocity + acceleration**2 / (2.0 * self._plan_jerk)
@@ -96,6 +99,7 @@ class Limiter:
         spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
         self._bounds = np.vstack([spread, jerk, jerk, top[::-1], top[0] * dt, top[0], np.zeros(self.n)])
         self._set_range(limits.lower, limits.upper)
+        self._before = self.state, self._low, self._high
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
@@ -149,6 +153,7 @@ class Limiter:
     def step(self, reference: Reference) -> None:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
+        self._before = self.state, self._low, self._high
         within = self._judge(derivatives, reference.peak_jerk)
         if np.count_nonzero(within) != within.size or np.count_nonzero(self._on_reference) != self.n:
             if not np.isfinite(derivatives).all():
@@ -165,6 +170,20 @@ class Limiter:
             self.reasons = np.zeros(self.n, dtype=np.int8)
         self._follow_inwards()
 
+    def braked(self) -> Vector:
+        """Return the state one period along the quickest stop from before the last step (3, n)."""
+        q, v, a = self._before[0]
+        return stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+
+    def brake(self, joints: NDArray[np.bool_]) -> None:
+        """Undo the last step of ``joints`` (n,): one period of their quickest stop takes its place."""
+        _, low, high = self._before
+        self.state = np.where(joints, self.braked(), self.state)
+        self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
+        self._on_reference = self._on_reference & ~joints
+        self._set_range(np.where(joints, low, self._low), np.where(joints, high, self._high))
+        self._follow_inwards()
+
     def _judge(self, derivatives: Vector, peak_jerk: Vector) -> NDArray[np.bool_]:
         """Return what of a reference is within its bound (10, n), each row necessary for it to pass.
 
@@ -179,6 +198,10 @@ class Limiter:
         sizes[3] = peak_jerk
         np.abs(derivatives[3], out=sizes[4])
         self._measure(derivatives[:3], sizes[_STATE:])
+        steep = sizes[_STATE] > self._steep
+        if np.count_nonzero(steep):  # falling from there, the acceleration may have had its peak within the period
+            falling = steep & (np.signbit(derivatives[2]) != np.signbit(derivatives[3]))
+            sizes[_STATE] += np.where(falling, dt * sizes[4], 0.0)
         return np.asarray(sizes <= self._bounds)
 
     def _measure(self, state: Vector, sizes: Vector) -> None:
@@ -194,6 +217,9 @@ class Limiter:
         coasting *= self._half_per_jerk
         coasting += v
         np.abs(coasting, out=sizes[3])
+        if self._outside:  # beyond the range not even the end of a stop may lead back out
+            limits = self.limits
+            sizes[3, (q > limits.upper) & (coasting > 0.0) | (q < limits.lower) & (coasting < 0.0)] = np.inf
         reach = sizes[:2] * self._reach
         np.abs(q - self._middle, out=sizes[4])
         sizes[4] += reach[0]

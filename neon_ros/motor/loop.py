@@ -9,6 +9,7 @@ from neon_ros.errors import ContractError, NeonError, Refused, RobotError, refus
 from neon_ros.guard.guard import Command
 from neon_ros.guard.health import Finding
 from neon_ros.guard.machine import Event, State
+from neon_ros.motor.chronicle import Chronicle
 from neon_ros.motor.parts import Door, Helper, Judge, Reader, Writer
 from neon_ros.motor.realtime import Ticker
 from neon_ros.motor.records import MotorReport
@@ -67,6 +68,8 @@ class MotorLoop:
         """Makes what another mode needs; ``None`` where the mode cannot be changed."""
         self.guardian_timeout: float | None = None
         """Age of the guardian's beat that stops the robot [s]; ``None`` where there is no guardian."""
+        self.chronicle: Chronicle | None = None
+        """Notes states, answers and interventions; ``None`` where no audit log is kept."""
         self._frame = LowCmdFrame()
         self._measured: LowState | None = None
         self._variant: Variant | None = None
@@ -229,7 +232,10 @@ class MotorLoop:
 
     def _ask(self, kind: str, now: float) -> None:
         try:
-            self._guard.request(kind, now)
+            if kind == "pause":
+                self._pause(now)
+            else:
+                self._guard.request(kind, now)
         except (Refused, RobotError) as error:
             self._answer(kind, False, self._trouble or str(error))
         else:
@@ -257,9 +263,17 @@ class MotorLoop:
             self._adopt(self._measured.mode_machine)
         self._answer("mode", True, f"mode: {mode.name}, commands to {self._commands.topic}")
 
+    def _pause(self, now: float) -> None:
+        """Bring an active robot to rest because its chunks are wrong; the next right one lets it go on."""
+        if self.state is not State.ACTIVE:
+            raise Refused(refuse("pause in state", self.state.value, State.ACTIVE.value))
+        self._guard.fault("the policy's chunks are refused, see chunks_refused and last_refusal", now, pause=True)
+
     def _answer(self, kind: str, accepted: bool, text: str) -> None:
         self._memory.give_answer(kind, accepted, text)
         LOG.info("%s %s: %s", kind, "accepted" if accepted else "refused", text)
+        if self.chronicle is not None:
+            self.chronicle.answer(kind, accepted, text)
         if kind == "arm":
             self._arming = False
 
@@ -271,6 +285,8 @@ class MotorLoop:
             self._guard.submit(chunk)
         except Refused as error:
             LOG.warning("chunk refused: %s", error)
+            if self.chronicle is not None:
+                self.chronicle.chunk_refused(str(error))
             return
         self._chunks += 1
         self._newest = (chunk.epoch, chunk.sequence)
@@ -289,34 +305,35 @@ class MotorLoop:
         status = self._guard.report()
         reason = self._trouble or status.reason
         period, computing = self._ticker.p99()
-        self._memory.write_report(
-            MotorReport(
-                steady_ns=now_ns,
-                state=status.state.value,
-                reason=reason,
-                mode=self._mode.name,
-                mode_machine=self._measured.mode_machine if self._measured else 0,
-                commands_sent=self._sent,
-                ticks=self._ticker.ticks,
-                late_ticks=self._ticker.late,
-                low_states=self._low_states,
-                bad_low_states=self._bad,
-                chunks_taken=self._chunks,
-                chunk_epoch=self._newest[0],
-                chunk_sequence=self._newest[1],
-                chunk_age=status.chunk_age,
-                limited_joints=status.limited_joints,
-                limited_reasons=status.limited_reasons,
-                limit_count=status.limit_count,
-                counts=status.counts,
-                clearance=status.clearance,
-                alarms=self._alarms,
-                last_alarm=self._last_alarm,
-                charge=self._side.charge,
-                period_p99=period,
-                tick_p99=computing,
-            )
+        report = MotorReport(
+            steady_ns=now_ns,
+            state=status.state.value,
+            reason=reason,
+            mode=self._mode.name,
+            mode_machine=self._measured.mode_machine if self._measured else 0,
+            commands_sent=self._sent,
+            ticks=self._ticker.ticks,
+            late_ticks=self._ticker.late,
+            low_states=self._low_states,
+            bad_low_states=self._bad,
+            chunks_taken=self._chunks,
+            chunk_epoch=self._newest[0],
+            chunk_sequence=self._newest[1],
+            chunk_age=status.chunk_age,
+            limited_joints=status.limited_joints,
+            limited_reasons=status.limited_reasons,
+            limit_count=status.limit_count,
+            counts=status.counts,
+            clearance=status.clearance,
+            alarms=self._alarms,
+            last_alarm=self._last_alarm,
+            charge=self._side.charge,
+            period_p99=period,
+            tick_p99=computing,
         )
+        self._memory.write_report(report)
+        if self.chronicle is not None:
+            self.chronicle.report(report)
         if self._said != (status.state.value, reason):
             self._said = (status.state.value, reason)
             LOG.info("%s: %s", *self._said)

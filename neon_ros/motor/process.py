@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import queue
 import signal
 import sys
@@ -22,6 +23,8 @@ from neon_ros.errors import ConfigError, NeonError, refuse
 from neon_ros.guard.config import GuardConfig, from_settings
 from neon_ros.guard.guard import Guard
 from neon_ros.guard.machine import State
+from neon_ros.motor.audit import AuditLog, audit_folder
+from neon_ros.motor.chronicle import Chronicle
 from neon_ros.motor.fallback import Fallback
 from neon_ros.motor.link import Link
 from neon_ros.motor.loop import Door, MotorLoop, TakenOver
@@ -80,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
         help="what another writer on our command topic means; allow only where the robot itself keeps a silent one",
     )
     options.add_argument(
+        "--audit-folder", default="", help="folder of the audit logs; $XDG_STATE_HOME/neon_ros if empty"
+    )
+    options.add_argument(
         "--set",
         action="append",
         default=[],
@@ -114,9 +120,10 @@ class Motor:
     :param memory: shared with the ROS side, in the role of the motor.
     :param options: the parsed command line.
     :param config: of the guard.
+    :param audit: the audit log of this process.
     """
 
-    def __init__(self, memory: MotorMemory, options: argparse.Namespace, config: GuardConfig) -> None:
+    def __init__(self, memory: MotorMemory, options: argparse.Namespace, config: GuardConfig, audit: AuditLog) -> None:
         domain = options.domain if options.domain is not None else _DOMAIN[options.robot]
         self.memory = memory
         self._guarded = options.guardian
@@ -150,6 +157,7 @@ class Motor:
             self._source,
         )
         self.loop.door_of = self._door
+        self.loop.chronicle = Chronicle(audit)
         self._signal = ""
 
     def _door(self, mode: ControlMode) -> Door:
@@ -246,8 +254,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.robot == "real" and not options.guardian:
             raise ConfigError(refuse("--no-guardian", "--robot real", "--robot sim only"))
         config = guard_config(options.set, options.rate, simulated=options.robot == "sim")
-        with MotorMemory.create(options.session, options.mode) as memory:
-            return Motor(memory, options, config).run()
+        audit = AuditLog(audit_folder(options.session, options.audit_folder), "motor")
+        with MotorMemory.create(options.session, options.mode, robot=options.robot) as memory:
+            audit.start()
+            audit.note("start", robot=options.robot, mode=options.mode, pid=os.getpid())
+            code = Motor(memory, options, config, audit).run()
+            audit.note("end", code=code)
+            audit.close()
+            return code
     except NeonError as error:
         LOG.error("%s", error)
         return EXIT_REFUSED

@@ -24,7 +24,8 @@ from neon_ros.robot.variants import VARIANTS
 DT = 0.002
 T0 = 100.0
 Maker = Callable[..., RobotState]
-SIMULATED = GuardConfig(simulated=True, arm_seconds=0.2)
+# Most tests here move all joints alike, which would press an arm against the chest: test_collision.py is about that.
+SIMULATED = GuardConfig(simulated=True, arm_seconds=0.2, self_collision=False)
 
 
 class Bench:
