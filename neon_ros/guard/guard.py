@@ -219,9 +219,9 @@ class Guard:
         good = health.state
         if good is not None and self.machine.state in MOVING:
             health.compare(self._full_q - good.q, self._held, now)
-        if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
-            if (finding := health.findings(now)) is not None:
-                self.react(finding, now)
+        armed = self.machine.state not in (State.UNCONFIGURED, State.INACTIVE)
+        if armed and (finding := health.findings(now)) is not None:
+            self.react(finding, now)
         self._run_timers(now)
         state = self.machine.state
         if good is None or (state not in MOVING and state is not State.DAMPING):
@@ -387,7 +387,7 @@ class Guard:
             limit_count=int(self._counts.sum()),
             limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
             counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
-            clearance=self.clearance.least if configured else -1.0,
+            clearance=-1.0 if health is None else self.clearance.least,
             early_steps=self._early,
             late_steps=self._late,
             outliers=0 if health is None else health.outliers,
