@@ -156,15 +156,8 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "check": (
         ("",),
         (
-            "robot",
-            "network_interface",
-            "robot_domain",
-            "ros_domain",
-            "mode",
-            "head",
-            "checkpoint",
-            "session",
-            "params_file",
+            *("robot", "network_interface", "robot_domain", "ros_domain"),
+            *("mode", "head", "checkpoint", "session", "key_file", "params_file"),
         ),
     ),
     "backbone": (

@@ -184,8 +184,7 @@ class Guard:
                 raise Refused(refuse("cannot arm: authority", f"{self._authority:.2f}", "0, once DAMPING has let go"))
             if self._inhibited:
                 raise Refused(refuse("cannot arm", "; ".join(self._inhibited.values()), "none of these"))
-            objection = health.objection(now)
-            if objection:
+            if objection := health.objection(now):
                 raise Refused(objection)
         self.machine.handle(Event.ARM, "armed by the operator", now)
         self._full_q = np.where(self._held, health.state.q, 0.0)
@@ -220,10 +219,9 @@ class Guard:
         good = health.state
         if good is not None and self.machine.state in MOVING:
             health.compare(self._full_q - good.q, self._held, now)
-        if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
-            finding = health.findings(now)
-            if finding is not None:
-                self.react(finding, now)
+        armed = self.machine.state not in (State.UNCONFIGURED, State.INACTIVE)
+        if armed and (finding := health.findings(now)) is not None:
+            self.react(finding, now)
         self._run_timers(now)
         state = self.machine.state
         if good is None or (state not in MOVING and state is not State.DAMPING):
@@ -352,8 +350,7 @@ class Guard:
             kp, kd, weight = self._kp * authority, self._kd, 0.0
         scale = torque_scale(q, dq, self._zeros, kp, kd, measured.q, measured.dq, effort)
         kp, kd = kp * scale, kd * scale
-        cut = scale < 1.0
-        if cut.any():
+        if (cut := scale < 1.0).any():
             self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
         self._count()
         writes = not (self._arm_sdk and state is State.DAMPING and self._now - self._released_at >= _QUIET_AFTER)
@@ -376,9 +373,8 @@ class Guard:
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
         limited = np.flatnonzero(self._reasons)
-        configured = self.health is not None
-        chunk = self.timeline.chunk if configured else None
         health = self.health
+        chunk = None if health is None else self.timeline.chunk
         return GuardStatus(
             state=self.machine.state,
             reason=self.machine.reason,
@@ -391,7 +387,7 @@ class Guard:
             limit_count=int(self._counts.sum()),
             limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
             counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
-            clearance=self.clearance.least if configured else -1.0,
+            clearance=-1.0 if health is None else self.clearance.least,
             early_steps=self._early,
             late_steps=self._late,
             outliers=0 if health is None else health.outliers,

@@ -15,7 +15,7 @@ from neon_ros.motor.realtime import Ticker
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.faults import motor_faults
-from neon_ros.robot.joints import JOINT_NAMES
+from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.modes import ControlMode, control_mode
 from neon_ros.robot.remote import Stop, StopButtons
 from neon_ros.robot.variants import Variant, variant
@@ -24,6 +24,7 @@ from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
 LOG = logging.getLogger("motor")
 
 _SILENT = 1.0  # [s] without LowState after which the report says so
+_NO_FAULT = bytes(4 * NUM_JOINTS)  # compared as bytes, a fifth of the time
 _REPORT_TICKS = 10  # 50 reports a second
 
 
@@ -202,7 +203,7 @@ class MotorLoop:
 
     def _motor_trouble(self) -> str:
         measured = self._measured
-        if measured is None or not (bits := measured.motorstate).any():
+        if measured is None or (bits := measured.motorstate).tobytes() == _NO_FAULT:
             return ""
         joint = int(bits.argmax())
         return refuse(f"motor {JOINT_NAMES[joint]}", ", ".join(motor_faults(int(bits[joint]))), "no fault")

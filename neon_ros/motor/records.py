@@ -5,7 +5,7 @@
     /dev/shm/neon_ros/<session>.motor, mode 0600, little endian
     offset 0    header  (HEADER)          magic, version, size, session's mode and robot, pids, beats
     then        chunk   (CHUNK)           written by the ROS side: the newest admitted chunk
-                request (REQUEST)         written by the ROS side: how often each request was made
+                request (REQUEST)         written by the ROS side: how often each request was made, and for what
                 answer  (ANSWER)          written by the motor: what became of the last request of each kind
                 state   (STATE)           written by the motor: the newest LowState, as it came over the wire
                 report  (REPORT)          written by the motor: state of the guard, counters

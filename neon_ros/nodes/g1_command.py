@@ -40,6 +40,8 @@ from neon_ros.sense.poses import pose_from_matrix
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
+RIVAL = 0.7
+"""Longest wait for another g1_command of this session to leave [s]; then this one does (F34)."""
 MODE_PATIENCE = 0.5
 """Longest wait for the motor's answer to another mode [s]; it answers in its next period."""
 LOOK = 0.1
@@ -66,6 +68,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             raise
         self.start_reporting()
         self._memory: MotorMemory | None = None
+        self._obstacle = "not looked for yet"
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
@@ -89,6 +92,9 @@ class G1CommandNode(Reporting, LifecycleNode):
         try:
             memory = MotorMemory.open(self.config.session, "command")
         except NeonError as error:
+            if isinstance(error, Refused):  # another g1_command has it: wait only for one that is just leaving
+                self._given_up = min(self._given_up, time.monotonic() + RIVAL)
+            self._obstacle = str(error)
             self.get_logger().warning(f"waiting for the motor process: {error}", throttle_duration_sec=5.0)
             return TransitionCallbackReturn.FAILURE
         for name, got, wanted in (
@@ -96,7 +102,8 @@ class G1CommandNode(Reporting, LifecycleNode):
             ("robot", memory.robot, self.config.robot),
         ):
             if got != wanted:
-                self.get_logger().error(refuse(f"{name} of the motor process", got, wanted))
+                self._obstacle = refuse(f"{name} of the motor process", got, wanted)
+                self.get_logger().error(self._obstacle)
                 memory.close()
                 return TransitionCallbackReturn.FAILURE
         self._memory = memory
@@ -175,7 +182,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             self.trigger_activate()
         elif time.monotonic() > self._given_up:
             allowed = f"a motor process of session {self.config.session} within {self.config.motor_timeout:g} s"
-            raise RobotError(refuse("motor process", "none", allowed))
+            raise RobotError(refuse("motor process", f"none ({self._obstacle})", allowed))
 
     def _publish_state(self, stamp_ns: int, state: RobotState) -> None:
         hands = np.stack([pose_from_matrix(matrix) for matrix in self._kinematics.palms(state.q)])

@@ -29,6 +29,7 @@ from neon_ros.robot.layout import (
 
 _TICK, _IMU, _IMU_TEMPERATURE, _REMOTE = 16, 20, 72, 2032  # payload offsets in LowState
 _TEMPERATURE = LOW_STATE_LAYOUT.motors + 20
+_MOTORSTATE = LOW_STATE_LAYOUT.motors + int(MOTOR_STATE.fields["motorstate"][1])  # type: ignore[index]
 _REMOTE_BYTES = 40
 _MOTOR_FLOATS = ("q", "dq", "tau", "kp", "kd")
 
@@ -262,7 +263,7 @@ class LowState(RobotState):
     @property
     def motorstate(self) -> NDArray[np.uint32]:
         """Return fault bits (29,), see :mod:`neon_ros.robot.faults`."""
-        return self._motors()["motorstate"].copy()
+        return np.ndarray((NUM_JOINTS,), "<u4", self.payload, _MOTORSTATE, (MOTOR_STATE.itemsize,))
 
     @property
     def rpy(self) -> DoubleArray:

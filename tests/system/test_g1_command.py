@@ -134,6 +134,18 @@ def test_a_motor_of_another_mode_is_not_taken(running: Any, ros_domain: int, mot
         assert "mode of the motor process: got arms_only; allowed: upper_body" in node.text
 
 
+def test_a_second_g1_command_leaves_and_the_first_goes_on(peer: Any, running: Any, ros_domain: int, motor: Any) -> None:
+    reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
+    with running("neon_ros.nodes.g1_command", *motor.arguments()) as first:
+        peer.until(lambda: reports, "a report")
+        with running("neon_ros.nodes.g1_command", *motor.arguments()) as second:
+            assert second.wait() == 2, "long before the 20 s that a motor process may take"
+            assert f"command of session 'test_g1_{ros_domain}': got a second one" in second.text
+        reports.clear()
+        peer.until(lambda: reports, "a report after it")
+        assert first.end() == 0 and "arm" not in motor.requests
+
+
 def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_domain: int, motor: Any) -> None:
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
     chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
