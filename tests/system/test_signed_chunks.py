@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("neon_ros_msgs.msg")
+pytest.importorskip("onnxruntime")
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import (
     DurabilityPolicy,
@@ -24,13 +25,18 @@ from rclpy.qos import (
 )
 from std_srvs.srv import Trigger
 
+from neon_ros.act.heads import load_head
+from neon_ros.act.moment import part_id
 from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_to_msg
+from neon_ros.bridge.features import features_to_msg
+from neon_ros.contracts import Features
 from neon_ros.guard.authentic import ChunkKey
 from neon_ros.motor.audit import audit_folder
 from neon_ros.motor.audit_check import check, last_entries
 from neon_ros.motor.key import KeyFile
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
+from neon_ros_msgs.msg import Features as FeaturesMsg
 from neon_ros_msgs.msg import GuardReport
 
 pytestmark = pytest.mark.system
@@ -143,6 +149,41 @@ def test_a_chunk_signed_before_a_restart_is_dead_after_it(peer: Any, running: An
         assert motor.chunks == []
         peer.until(lambda: motor.chunks, "a chunk of now", lambda: chunks.publish(motor.chunk(peer, 1)))
         assert node.end() == 0
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["the session's own key", "a named key file"])
+@pytest.mark.parametrize("motor", ["sim"], indirect=True)
+def test_head_and_command_node_find_each_other_again_whoever_restarts(
+    peer: Any, running: Any, motor: Any, named: bool, tmp_path: Path
+) -> None:
+    key = {"key_file": str(tmp_path / "policy.key")} if named else {}
+    proprio = peer.node.create_publisher(FeaturesMsg, topics.features_topic("proprio"), topics.SENSOR_OUT)
+    words = motor.arguments(head="hold", mode="arms_only", needs_backbone="false", **key)
+    reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
+    model = part_id(load_head("hold", None, mode="arms_only").manifest)
+
+    def feel() -> None:
+        tensors = {"features": np.zeros(128, np.float32), "q": np.full(29, 0.1, np.float32)}
+        proprio.publish(features_to_msg(Features(peer.now_ns(), "proprio", model, tensors)))
+
+    def come_through(what: str) -> None:
+        motor.chunks.clear()
+        peer.until(lambda: len(motor.chunks) > 3, f"chunks with {what}", feel)
+
+    with running("neon_ros.nodes.action_head", *words) as head:
+        with running(G1, *motor.arguments(robot="sim", **key)) as node:
+            come_through("a head that was there first")
+            assert node.end() == 0
+        with running(G1, *motor.arguments(robot="sim", **key)) as node:
+            come_through("another command node")
+            assert head.end() == 0
+            with running("neon_ros.nodes.action_head", *words) as second:
+                come_through("another head")
+                assert second.end() == 0
+            peer.until(lambda: reports, "a report")
+            assert "MAC" not in node.text
+            assert node.end() == 0
+    assert (tmp_path / "policy.key").exists() is named
 
 
 def test_three_chunks_of_the_policy_that_are_wrong_pause_an_active_robot(peer: Any, running: Any, motor: Any) -> None:
