@@ -108,6 +108,7 @@ class AuditLog:
         self._limit = file_bytes
         self._queue: deque[tuple[int, int, str, dict[str, Fact]]] = deque()
         self._totals: dict[tuple[str, str], tuple[int, str]] = {}
+        self._tables: dict[str, tuple[tuple[str, str, int], ...]] = {}
         self._reported: dict[tuple[str, str], tuple[int, float]] = {}
         self._told_dropped = 0
         self._file, self._size, self._head, self._retry_at = -1, 0, Head(), 0.0
@@ -153,6 +154,10 @@ class AuditLog:
         if (kind, what) in self._totals or len(self._totals) < _KEYS:
             self._totals[kind, what] = (total, said)
 
+    def table(self, kind: str, rows: tuple[tuple[str, str, int], ...]) -> None:
+        """Note many totals at once, as (what, why, total); the thread reads them, so that this costs nothing."""
+        self._tables[kind] = rows
+
     # the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -170,6 +175,9 @@ class AuditLog:
             self._failed(error, now)
 
     def _tell_totals(self, now: float, last: bool) -> None:
+        for kind, rows in list(self._tables.items()):
+            for what, why, total in rows:
+                self.total(kind, f"{what} {why}", total)
         for key, (total, said) in list(self._totals.items()):
             before, told_at = self._reported.get(key, (0, -_TOLD))
             if total != before and (last or now - told_at >= _TOLD):

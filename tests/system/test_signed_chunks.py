@@ -232,6 +232,26 @@ def test_insecure_admits_unsigned_chunks_and_never_arms_a_real_robot(
         assert ("arm" in motor.requests) is accepted
         peer.until(lambda: values_of(diagnostics).get("chunks authenticated") == "no: insecure", "word on it")
         assert node.end() == 0
+    entries = last_entries(audit_folder(motor.session) / "g1_command.jsonl", 20)
+    call = next(entry["facts"] for entry in reversed(entries) if entry["kind"] == "service")
+    assert call == {"service": "arm", "accepted": accepted, "said": answer.message}
+    session = next(entry["facts"] for entry in reversed(entries) if entry["kind"] == "session")
+    assert session["key"] == "none: insecure"
+
+
+def test_an_audit_log_that_cannot_be_written_is_one_alarm_and_holds_up_nothing(
+    peer: Any, running: Any, motor: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
+    reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
+    with running(G1, *motor.arguments(audit_folder=str(tmp_path / "file"))) as node:
+        peer.until(lambda: reports and "audit log" in reports[-1].last_alarm, "an alarm")
+        numbers = iter(range(1, 10_000))
+        peer.until(lambda: len(motor.chunks) > 20, "chunks", lambda: chunks.publish(motor.chunk(peer, next(numbers))))
+        assert peer.call(Trigger, topics.ARM).success
+        assert node.text.count("alarm: audit log") == 1 and "Not a directory" in node.text
+        assert node.end() == 0
 
 
 def test_a_second_publisher_is_refused_at_arming_and_an_alarm_after_it(peer: Any, running: Any, motor: Any) -> None:
