@@ -61,6 +61,12 @@ class Intake:
         key = "none: insecure" if self._keys is None else self._keys.key().fingerprint
         self.log.note("session", mode=self._mode.name, key=key)
 
+    def change_mode(self, mode: ControlMode) -> None:
+        """Take chunks of another mode from now on; nothing of before is admitted."""
+        self._mode = mode
+        self.door = self._new_door()
+        self.log.note("mode", mode=mode.name)
+
     def close(self) -> None:
         """End the session; its key is forgotten."""
         if self._keys is not None:

@@ -194,6 +194,8 @@ class FakeMotor:
             self.memory.write_report(dataclasses.replace(self.report, steady_ns=now))
             for kind in self.memory.take_requests():
                 self.requests.append(kind)
+                if kind == "mode" and self.answer:
+                    self.memory.mode = self.memory.wanted_mode
                 self.memory.give_answer(kind, self.answer, f"{kind} as asked")
             chunk = self.memory.take_chunk()
             if chunk is not None:
