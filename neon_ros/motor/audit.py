@@ -25,6 +25,7 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,7 @@ QUEUE = 4096
 FIRST = "0" * 64
 """What the first line of all has as ``prev``."""
 RESUMED, DROPPED, TAMPERED = "resumed", "dropped", "tampered"
+_BATCH = 256  # most lines written at once: a loop beside this thread waits for the interpreter meanwhile
 _KEYS = 1024  # most different things counted
 _TURN = 0.2  # [s] between two looks at the queue
 _TOLD = 10.0  # [s] between two counts of the same thing
@@ -93,9 +95,13 @@ class AuditLog:
     :param folder: see :func:`audit_folder`; made when the first line is written.
     :param name: of the process.
     :param file_bytes: see :data:`FILE_BYTES`.
+    :param ready: called on the thread before it begins; where the process has a loop under SCHED_FIFO it must raise the
+        thread above ordinary ones, since a thread that is put aside while it holds the interpreter holds up the loop.
     """
 
-    def __init__(self, folder: Path, name: str, file_bytes: int = FILE_BYTES) -> None:
+    def __init__(
+        self, folder: Path, name: str, file_bytes: int = FILE_BYTES, ready: Callable[[], object] | None = None
+    ) -> None:
         self.path = folder / f"{name}.jsonl"
         self.head_path = folder / f"{name}.head"
         self.name = name
@@ -106,8 +112,10 @@ class AuditLog:
         self.dropped = 0
         """Lines lost since the start."""
         self._limit = file_bytes
+        self._ready = ready
         self._queue: deque[tuple[int, int, str, dict[str, Fact]]] = deque()
         self._totals: dict[tuple[str, str], tuple[int, str]] = {}
+        self._tables: dict[str, tuple[tuple[str, str, int], ...]] = {}
         self._reported: dict[tuple[str, str], tuple[int, float]] = {}
         self._told_dropped = 0
         self._file, self._size, self._head, self._retry_at = -1, 0, Head(), 0.0
@@ -153,9 +161,15 @@ class AuditLog:
         if (kind, what) in self._totals or len(self._totals) < _KEYS:
             self._totals[kind, what] = (total, said)
 
+    def table(self, kind: str, rows: tuple[tuple[str, str, int], ...]) -> None:
+        """Note many totals at once, as (what, why, total); the thread reads them, so that this costs nothing."""
+        self._tables[kind] = rows
+
     # the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if self._ready is not None:
+            self._ready()
         while not self._stop.wait(_TURN):
             self._turn(time.monotonic())
         self._turn(time.monotonic(), last=True)
@@ -166,10 +180,15 @@ class AuditLog:
             self._tell_totals(now, last)
             if self._queue and (now >= self._retry_at or last):
                 self._write(now)
+            while last and self._queue:
+                self._write(now)
         except Exception as error:  # the log must not end the process it watches
             self._failed(error, now)
 
     def _tell_totals(self, now: float, last: bool) -> None:
+        for kind, rows in list(self._tables.items()):
+            for what, why, total in rows:
+                self.total(kind, f"{what} {why}", total)
         for key, (total, said) in list(self._totals.items()):
             before, told_at = self._reported.get(key, (0, -_TOLD))
             if total != before and (last or now - told_at >= _TOLD):
@@ -181,7 +200,7 @@ class AuditLog:
         """Append the queue to the file in one write, and only then take it off the queue."""
         if self._file < 0:
             self._open()
-        count = len(self._queue)
+        count = min(len(self._queue), _BATCH)
         entries = [self._queue[index] for index in range(count)]
         if self.dropped != self._told_dropped:
             lost: dict[str, Fact] = {

@@ -5,8 +5,6 @@ from __future__ import annotations
 from neon_ros.motor.audit import AuditLog
 from neon_ros.motor.records import MotorReport
 
-_EVERY = 0.5  # [s] between two looks at the interventions
-
 
 class Chronicle:
     """Note what is new in the reports of a motor.
@@ -17,8 +15,7 @@ class Chronicle:
     def __init__(self, log: AuditLog) -> None:
         self._log = log
         self._state = ("", "")
-        self._variant = self._interventions = self._alarms = 0
-        self._looked_ns = 0
+        self._variant = self._alarms = 0
 
     def report(self, report: MotorReport) -> None:
         """Note a change of state, of the variant or of the alarms, and count interventions."""
@@ -31,10 +28,8 @@ class Chronicle:
         if report.alarms != self._alarms:
             self._alarms = report.alarms
             self._log.total("alarm", "motor", report.alarms, report.last_alarm)
-        if report.limit_count != self._interventions and report.steady_ns - self._looked_ns >= _EVERY * 1e9:
-            self._interventions, self._looked_ns = report.limit_count, report.steady_ns
-            for joint, reason, count in report.counts:
-                self._log.total("intervention", f"{joint} {reason}", count)
+        if report.limit_count:
+            self._log.table("intervention", report.counts)
 
     def answer(self, kind: str, accepted: bool, text: str) -> None:
         """Note what became of a request."""

@@ -34,11 +34,17 @@ class KeyFile:
         self.path = Path(named) if named else session_file(session, "key", folder)
         self._seen: tuple[Identity, ChunkKey] | None = None
 
-    def ensure(self) -> None:
-        """Make the file when there is none, and refuse one that others could have read or written.
+    def prepare(self) -> None:
+        """Refuse a file that others could have read or written; make a named one when there is none.
+
+        The session's own is made by :meth:`renew`, once it is sure that this process may.
 
         :raises ConfigError: naming the file, what it is and what is allowed.
         """
+        if self.renewable:
+            if os.path.lexists(self.path):
+                self.key()
+            return
         try:
             self._write(exclusive=True)
         except FileExistsError:

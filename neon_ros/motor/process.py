@@ -30,6 +30,7 @@ from neon_ros.motor.link import Link
 from neon_ros.motor.loop import Door, MotorLoop, TakenOver
 from neon_ros.motor.realtime import (
     MOTOR_PRIORITY,
+    SIDE_PRIORITY,
     Ticker,
     lock_memory,
     prefer_fifo,
@@ -233,6 +234,11 @@ class Motor:
                 sleep_until(began + (step + 1) * self.ticker.period_ns)
 
 
+def audit_ready() -> None:
+    """Give the thread of the audit log a priority that ordinary processes cannot preempt, like the side thread's."""
+    LOG.info("audit log: %s", prefer_fifo(SIDE_PRIORITY)[1])
+
+
 def log_without_waiting(program: str) -> QueueListener:
     """Send log records to stderr from a thread of their own: a full pipe must not stop the loop."""
     handler = logging.StreamHandler(sys.stderr)
@@ -254,7 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.robot == "real" and not options.guardian:
             raise ConfigError(refuse("--no-guardian", "--robot real", "--robot sim only"))
         config = guard_config(options.set, options.rate, simulated=options.robot == "sim")
-        audit = AuditLog(audit_folder(options.session, options.audit_folder), "motor")
+        folder = audit_folder(options.session, options.audit_folder)
+        audit = AuditLog(folder, "motor", ready=audit_ready if options.fifo else None)
         with MotorMemory.create(options.session, options.mode, robot=options.robot) as memory:
             audit.start()
             audit.note("start", robot=options.robot, mode=options.mode, pid=os.getpid())

@@ -37,7 +37,7 @@ class Intake:
         self._mode = mode
         self._keys = None if config.insecure else KeyFile(config.session, config.key_file)
         if self._keys is not None:
-            self._keys.ensure()
+            self._keys.prepare()
         self.alarms = Alarms()
         self.log = AuditLog(audit_folder(config.session, config.audit_folder), "g1_command")
         self.door = self._new_door()

@@ -19,10 +19,12 @@ def keys(tmp_path: Path) -> KeyFile:
     return KeyFile("s", folder=tmp_path / "shm")
 
 
-def test_the_first_makes_it_for_its_owner_only_and_the_others_read_it(keys: KeyFile, tmp_path: Path) -> None:
+def test_a_new_key_is_for_its_owner_only_and_the_others_read_it(keys: KeyFile, tmp_path: Path) -> None:
+    keys.prepare()
+    assert not keys.path.exists(), "who only prepares has no right to the session yet"
     before = os.umask(0)
     try:
-        keys.ensure()
+        keys.renew()
     finally:
         os.umask(before)
     found = keys.path.stat()
@@ -30,19 +32,19 @@ def test_the_first_makes_it_for_its_owner_only_and_the_others_read_it(keys: KeyF
     assert stat.S_IMODE(keys.path.parent.stat().st_mode) == 0o700
     secret = keys.path.read_bytes()
     other = KeyFile("s", folder=tmp_path / "shm")
-    other.ensure()
+    other.prepare()
     assert keys.path.read_bytes() == secret and other.key().fingerprint == keys.key().fingerprint
     assert [entry.name for entry in keys.path.parent.iterdir()] == ["s.key"], "no half-written file stays"
 
 
-def test_many_who_come_at_once_agree_on_one_key(tmp_path: Path) -> None:
-    made = [KeyFile("s", folder=tmp_path) for _ in range(16)]
+def test_many_who_come_at_once_agree_on_one_named_key(tmp_path: Path) -> None:
+    made = [KeyFile("s", str(tmp_path / "k"), folder=tmp_path) for _ in range(16)]
     gate, found, errors = threading.Barrier(16), set(), []
 
     def come(keys: KeyFile) -> None:
         gate.wait()
         try:
-            keys.ensure()
+            keys.prepare()
             found.add(keys.key().fingerprint)
         except ConfigError as error:
             errors.append(error)
@@ -57,7 +59,7 @@ def test_many_who_come_at_once_agree_on_one_key(tmp_path: Path) -> None:
 
 def test_a_renewed_key_is_another_one_and_is_seen_at_once(keys: KeyFile, tmp_path: Path) -> None:
     reader = KeyFile("s", folder=tmp_path / "shm")
-    keys.ensure()
+    keys.renew()
     old = reader.key()
     assert reader.key() is old, "read again only when the file is another"
     keys.renew()
@@ -73,12 +75,12 @@ def test_a_renewed_key_is_another_one_and_is_seen_at_once(keys: KeyFile, tmp_pat
 def test_a_named_file_is_made_once_and_never_renewed_or_removed(tmp_path: Path) -> None:
     path = tmp_path / "policy.key"
     keys = KeyFile("s", str(path), folder=tmp_path / "shm")
-    keys.ensure()
+    keys.prepare()
     secret = path.read_bytes()
     with pytest.raises(ConfigError, match=r"renewal of the key: got .*policy\.key; allowed: the session's own key"):
         keys.renew()
     keys.remove()
-    keys.ensure()
+    keys.prepare()
     assert path.read_bytes() == secret
 
 
@@ -121,13 +123,13 @@ def made_wrong(path: Path, how: str) -> None:
 def test_what_others_could_have_read_or_written_is_refused(how: str, message: str, named: bool, tmp_path: Path) -> None:
     keys = KeyFile("s", str(tmp_path / "s.key") if named else "", folder=tmp_path)
     made_wrong(keys.path, how)
-    for use in (keys.ensure, keys.key):
+    for use in (keys.prepare, keys.key):
         with pytest.raises(ConfigError, match=rf"key file {tmp_path}/s\.key: got {message}"):
             use()
 
 
 def test_a_key_that_is_opened_to_others_later_is_not_used_any_more(keys: KeyFile) -> None:
-    keys.ensure()
+    keys.renew()
     keys.key()
     keys.path.chmod(0o644)
     with pytest.raises(ConfigError, match="got mode 0644; allowed: 0600"):
@@ -136,7 +138,7 @@ def test_a_key_that_is_opened_to_others_later_is_not_used_any_more(keys: KeyFile
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a file away")
 def test_a_key_of_another_user_is_refused(keys: KeyFile) -> None:
-    keys.ensure()
+    keys.renew()
     os.chown(keys.path, 12345, -1)
     with pytest.raises(ConfigError, match=f"got owner uid 12345; allowed: uid {os.geteuid()}"):
         keys.key()
@@ -145,11 +147,11 @@ def test_a_key_of_another_user_is_refused(keys: KeyFile) -> None:
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     keys = KeyFile("s", str(tmp_path / "nowhere" / "k"))
     with pytest.raises(ConfigError, match=r"key file .*/nowhere/k: got No such file or directory; allowed: a folder"):
-        keys.ensure()
+        keys.prepare()
 
 
 def test_no_error_and_no_name_tells_the_key(keys: KeyFile) -> None:
-    keys.ensure()
+    keys.renew()
     secret = keys.path.read_bytes()
     said = [repr(keys), repr(vars(keys)), repr(keys.key()), str(keys.path)]
     keys.path.chmod(0o644)
