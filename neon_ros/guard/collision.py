@@ -39,6 +39,7 @@ _CREEP = 0.05  # [m/s] allowed closing at the threshold
 _FAST = 0.5  # [m/s] allowed closing at the slow distance
 _ROUNDING = 1e-9  # [m]
 _TINY = 1e-12  # [rad/s^2]
+_PAUSE = 8  # periods
 _GROUPS = (np.arange(15, 22), np.arange(22, 29), np.arange(12, 15))  # left arm, right arm, waist
 _SUBSETS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]], dtype=bool)
 
@@ -79,6 +80,7 @@ class Clearance:
         self._last_phase = self._per_jerk**2 / 6.0
         self._nothing = np.zeros((1, len(own)), dtype=bool)
         self._likely: Mask | None = None
+        self._misses = 0
         self._own_rows = own
         levers = self._body.levers
         self._levers_transposed = np.ascontiguousarray(levers[:, own].T)
@@ -106,7 +108,7 @@ class Clearance:
         """
         if self._watching:
             self._last = self._exact_at = self._clear_at = self._posture(commanded, measured)
-            self._likely = None
+            self._likely, self._misses = None, 0
             self._exact = self._body.distances(self._last[None])[0]
             self._keep = np.minimum(self._exact, self._threshold)
             self.least = float(self._exact.min())
@@ -130,9 +132,12 @@ class Clearance:
         q = self._posture(commanded, measured)
         q[self._rows] = limiter.state[0]
         state = limiter.state[:, self._own]
-        if self._is_far(q, state):
-            self._last, self._likely = q, None
-            return
+        # Twice in a row not far, the second time by fresh distances: it will not be for some periods either.
+        if self._misses < 2 or self._misses % _PAUSE == 0:
+            if self._is_far(q, state):
+                self._last, self._likely, self._misses = q, None, 0
+                return
+        self._misses += 1
         last = q.copy()
         last[self._own_rows] = self._last[self._own_rows]
         # An arm that presses on is refused period after period: its braking is then looked at in the same breath.

@@ -44,11 +44,11 @@ class Capsule:
 _LEFT: tuple[tuple[str, str, Point, Point, float], ...] = (
     ("shoulder", "left_shoulder_roll_link", (0.0, 0.002, -0.001), (0.0, 0.006, -0.061), 0.049),
     ("upper_arm", "left_shoulder_yaw_link", (0.0, 0.001, 0.002), (0.015, -0.005, -0.081), 0.045),
-    ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.138, -0.001, -0.014), 0.039),
-    ("palm", "left_wrist_yaw_link", (0.009, 0.008, -0.009), (0.160, -0.021, -0.013), 0.035),
-    ("thumb", "left_wrist_yaw_link", (0.015, 0.010, 0.014), (0.155, -0.021, 0.029), 0.038),
-    ("chest", "torso_link", (0.022, 0.045, 0.040), (0.028, 0.053, 0.262), 0.053),
-    ("back", "torso_link", (-0.017, 0.051, 0.040), (-0.018, 0.056, 0.262), 0.050),
+    ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.144, 0.000, -0.012), 0.039),
+    ("palm", "left_wrist_yaw_link", (0.000, 0.004, -0.006), (0.160, -0.021, -0.013), 0.036),
+    ("thumb", "left_wrist_yaw_link", (0.008, 0.009, 0.012), (0.155, -0.021, 0.029), 0.038),
+    ("chest", "torso_link", (0.022, 0.045, 0.040), (0.027, 0.055, 0.262), 0.053),
+    ("back", "torso_link", (-0.016, 0.051, 0.037), (-0.015, 0.058, 0.262), 0.051),
     ("hip", "left_hip_pitch_link", (0.008, 0.033, -0.010), (0.003, 0.051, -0.030), 0.058),
     ("hip_side", "left_hip_roll_link", (0.026, 0.0, -0.114), (0.037, 0.0, -0.010), 0.058),
     ("thigh", "left_hip_yaw_link", (0.001, 0.0, -0.022), (-0.070, -0.008, -0.175), 0.061),
@@ -65,7 +65,7 @@ CAPSULES: tuple[Capsule, ...] = (
         Capsule(f"right_{part}", link.replace("left_", "right_"), _mirrored(start), _mirrored(end), radius)
         for part, link, start, end, radius in _LEFT
     ),
-    Capsule("trunk", "torso_link", (0.005, 0.0, 0.058), (0.007, 0.0, 0.235), 0.080),
+    Capsule("trunk", "torso_link", (0.003, 0.0, 0.056), (0.006, 0.0, 0.235), 0.081),
     Capsule("head", "torso_link", (-0.003, 0.0, 0.303), (0.011, 0.0, 0.412), 0.081),
     Capsule("pelvis", "pelvis", (0.0, 0.0, -0.060), (0.0, 0.0, -0.100), 0.078),
 )
