@@ -1,17 +1,18 @@
 """Keep the arms off the body and off each other: slowed where links come near, stopped before they touch.
 
 Every state that leaves here has, like the limiter's, a way out in reserve: on the quickest stop from it no watched pair
-of capsules comes nearer than its threshold.  A candidate of the limiter that would break this is replaced, for the
-fewest groups of joints that mend it (left arm, right arm, waist), by one period of their quickest stop from the last
-state, whose own stop is the rest of the last one's.  By induction nothing is ever nearer than the threshold.
+of capsules comes nearer than its stop distance.  A candidate of the limiter that would break this is refused; then
+joints advance one period of their quickest stop from the last state instead: those that bring the pair nearer, else all
+of the arms concerned, else all.  The last always does, since the stop from there is the rest of the last state's.  By
+induction nothing is ever nearer than the stop distance, and an arm at the body slides along it or leaves.
 
 The stop is judged at its two ends, and between them by levers: a pair whose distances there are ``d0`` and ``d1``, and
 whose joints travel ``x`` in between, is never nearer than ``(d0 + d1 - levers x) / 2``.  This alone slows an arm near
 the body, since the stop of a fast arm is long.  In addition the speed at which a pair may close falls linearly, from
 ``_FAST`` at the slow distance to ``_CREEP`` at the stop distance.
 
-A pair that is nearer than the stop distance to begin with (a robot armed with its arms against its body) may only move
-apart; the threshold of each pair follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
+A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come no nearer than
+``2 SLACK``, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
 which keep the balance) are taken where they will be at the end of the period; that they come towards an arm at rest
 cannot be prevented here.
 """
@@ -40,8 +41,7 @@ _FAST = 0.5  # [m/s] allowed closing at the slow distance
 _ROUNDING = 1e-9  # [m]
 _TINY = 1e-12  # [rad/s^2]
 _PAUSE = 8  # periods
-_GROUPS = (np.arange(15, 22), np.arange(22, 29), np.arange(12, 15))  # left arm, right arm, waist
-_SUBSETS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]], dtype=bool)
+_NUDGE = 1e-6  # [rad]
 
 
 class _Options(NamedTuple):
@@ -80,16 +80,14 @@ class Clearance:
         self._last_phase = self._per_jerk**2 / 6.0
         self._nothing = np.zeros((1, len(own)), dtype=bool)
         self._likely: Mask | None = None
-        self._misses = 0
+        self._misses = self._pressed = 0
         self._own_rows = own
         levers = self._body.levers
         self._levers_transposed = np.ascontiguousarray(levers[:, own].T)
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
         self._levers_of_others = np.ascontiguousarray(levers[:, self._others])
         self._others_move = balancing or self._legs
-        self._group_of_joint = np.array([np.isin(own, group) for group in _GROUPS])  # (3, own)
-        self._group_of_pair = np.array([(levers[:, np.intersect1d(own, group)] > 0).any(axis=1) for group in _GROUPS])
-        # An error of a joint's angle moves the end of an arm far and its root little: the stop distance is in proportion.
+        # An error of a joint's angle moves the end of an arm far, its root little: the stop distance is in proportion.
         farthest = levers[:, 15:].max(axis=1)
         self._stop_distance = config.collision_stop * farthest / farthest.max()
         self._threshold = self._stop_distance + SLACK
@@ -108,9 +106,9 @@ class Clearance:
         """
         if self._watching:
             self._last = self._exact_at = self._clear_at = self._posture(commanded, measured)
-            self._likely, self._misses = None, 0
+            self._likely, self._misses, self._pressed = None, 0, 0
             self._exact = self._body.distances(self._last[None])[0]
-            self._keep = np.minimum(self._exact, self._threshold)
+            self._keep = np.minimum(self._exact - SLACK, self._threshold)
             self.least = float(self._exact.min())
 
     def follow(self, limiter: Limiter, commanded: Vector, measured: Vector) -> None:
@@ -133,10 +131,9 @@ class Clearance:
         q[self._rows] = limiter.state[0]
         state = limiter.state[:, self._own]
         # Twice in a row not far, the second time by fresh distances: it will not be for some periods either.
-        if self._misses < 2 or self._misses % _PAUSE == 0:
-            if self._is_far(q, state):
-                self._last, self._likely, self._misses = q, None, 0
-                return
+        if (self._misses < 2 or self._misses % _PAUSE == 0) and self._is_far(q, state):
+            self._last, self._likely, self._misses, self._pressed = q, None, 0, 0
+            return
         self._misses += 1
         last = q.copy()
         last[self._own_rows] = self._last[self._own_rows]
@@ -144,22 +141,20 @@ class Clearance:
         held = self._nothing if self._likely is None else np.stack([self._nothing[0], self._likely])
         options = self._look(q, last, state, held, limiter)
         choice = 0 if options.clear[0].all() else 1
-        if choice == 1 and (self._likely is None or not options.clear[1].all()):
-            groups = (self._group_of_pair & ~options.clear[0]).any(axis=1)
-            held = self._subsets(groups) @ self._group_of_joint
+        if choice == 1 and (self._likely is None or self._pressed % _PAUSE == 0 or not options.clear[1].all()):
+            held = self._ways_out(options, state)
             options = self._look(q, last, state, held, limiter)
             clear = options.clear.all(axis=1)
             clear[-1] = True  # the rest of the last state's stop
             choice = int(clear.argmax())
-        self._likely = None
         if held[choice].any():
             mask = np.zeros(len(self._rows), dtype=bool)
-            mask[self._own] = held[choice]
+            mask[self._own] = self._likely = held[choice]
+            self._pressed += 1
             limiter.brake(mask)
-            if (self._group_of_joint == held[choice]).all(axis=1).any():
-                self._likely = held[choice]
         else:
-            self._keep = np.minimum(np.maximum(self._keep, options.reached[0]), self._threshold)
+            self._likely, self._pressed = None, 0
+            self._keep = np.minimum(np.maximum(self._keep, options.reached[0] - SLACK), self._threshold)
         self._last = self._exact_at = options.q[choice]
         self._exact = options.now[choice]
         self.least = float(self._exact.min())
@@ -257,11 +252,20 @@ class Clearance:
             travel = end - 2.0 * turn * (v + turn * (0.5 * a - turn * (jerk / 6.0)))
         return states[:, 0] + sign * end, travel
 
-    def _subsets(self, groups: Mask) -> Mask:
-        """Return which groups may brake, fewest first, all of them last (K, 3).
+    def _ways_out(self, options: _Options, state: Vector) -> Mask:
+        """Return which own joints may brake to mend a refused candidate, the least first, all of them last (K, own).
 
-        :param groups: those with a refused pair (3,).
+        First those that bring a refused pair nearer, so that an arm slides along the body and what leads away goes on;
+        then every joint of its arms.
+
+        :param options: whose first is the candidate.
+        :param state: candidate of the own joints (3, own).
         """
-        subsets = _SUBSETS[~(_SUBSETS & ~groups).any(axis=1)]
-        every = self._group_of_joint.any(axis=1)
-        return subsets if np.array_equal(subsets[-1], every) else np.concatenate([subsets, every[None]])
+        refused = ~options.clear[0]
+        own = len(self._own_rows)
+        nudged = np.repeat(options.q[:1], own, axis=0)
+        nudged[np.arange(own), self._own_rows] += _NUDGE
+        slope = (self._body.distances(nudged) - options.now[0])[:, refused]  # (own, refused)
+        nearing = (slope * state[1][:, None] < 0.0).any(axis=1)
+        involved = (self._levers_transposed[:, refused] > 0.0).any(axis=1)
+        return np.stack([nearing, involved, np.ones(own, dtype=bool)])

@@ -149,7 +149,11 @@ class Limiter:
         self.state = np.where(joints, self.braked(), self.state)
         self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
         self._on_reference = self._on_reference & ~joints
-        self._low, self._high, self._outside = np.where(joints, low, self._low), np.where(joints, high, self._high), outside
+        self._low, self._high, self._outside = (
+            np.where(joints, low, self._low),
+            np.where(joints, high, self._high),
+            outside,
+        )
         self._follow_inwards()
 
     def _safe(self, state: Vector) -> NDArray[np.bool_]:

@@ -165,7 +165,12 @@ class Body:
         frames = np.empty((n, len(_LINKS), 4, 4))
         frames[:, 0] = third[:, 0]
         np.matmul(third[:, :1], on_torso, out=frames[:, 1:9])
-        frames[:, 9:11], frames[:, 11:13], frames[:, 13:15], frames[:, 15] = first[:, 5:], second[:, 5:], third[:, 5:], _I
+        frames[:, 9:11], frames[:, 11:13], frames[:, 13:15], frames[:, 15] = (
+            first[:, 5:],
+            second[:, 5:],
+            third[:, 5:],
+            _I,
+        )
         rays: DoubleArray = frames.take(self._frame, axis=1)[:, :, :3] @ self._rays
         return rays
 
@@ -193,13 +198,14 @@ class Body:
 def segment_distance(
     a: DoubleArray, b: DoubleArray, e: DoubleArray, c: DoubleArray, f: DoubleArray, rr: DoubleArray
 ) -> DoubleArray:
-    """Return the distance between segments ``p1 + s d1`` and ``p2 + t d2``, s and t within 0 to 1, with ``r = p1 - p2``.
+    """Return the distance between segments ``p1 + s d1`` and ``p2 + t d2``, s and t within 0 to 1; ``r = p1 - p2``.
 
     The nearest points of both lines, cut to the first segment; then the nearest to that on the second, cut; then the
     nearest to that on the first, cut.  Exact, also for parallel segments, where any first point will do (Ericson,
     "Real-Time Collision Detection", 2005, section 5.1.9).
 
-    :param a: ``d1 d1``, above 0; ``b``: ``d1 d2``; ``e``: ``d2 d2``, above 0; ``c``: ``d1 r``; ``f``: ``d2 r``; ``rr``: ``r r`` [m^2].
+    :param a: ``d1 d1``, above 0; ``b``: ``d1 d2``; ``e``: ``d2 d2``, above 0 [m^2].
+    :param c: ``d1 r``; ``f``: ``d2 r``; ``rr``: ``r r`` [m^2].
     """
     s = _cut((b * f - c * e) / np.maximum(a * e - b * b, _TINY))
     t = _cut((b * s + f) / e)
@@ -230,7 +236,7 @@ def _levers(chain: list[tuple[int, DoubleArray, DoubleArray]], capsule: Capsule)
     offset: NDArray[np.float64] | None = None
     for motor, origin, axis in reversed(chain):
         if offset is None:
-            off = max((_off_axis(np.array(end), axis) for end in (capsule.start, capsule.end)))
+            off = max(_off_axis(np.array(end), axis) for end in (capsule.start, capsule.end))
             reach[motor] = off
         else:
             reach[motor] = _off_axis(offset, axis) + ball
