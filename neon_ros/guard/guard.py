@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from neon_ros.contracts import RobotState
 from neon_ros.errors import Refused, refuse
 from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk
-from neon_ros.guard.command import Command, GuardStatus
+from neon_ros.guard.command import Command, GuardStatus, interventions
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.health import Finding, Health
 from neon_ros.guard.limiter import REASONS, TORQUE, Limiter
@@ -311,7 +311,7 @@ class Guard:
         else:
             limiter.stop()
         self._reasons[self._rows] = limiter.reasons
-        self._base = self._base + np.clip(wanted - self._base, -self._base_step, self._base_step)
+        self._base = self._base + np.maximum(np.minimum(wanted - self._base, self._base_step), -self._base_step)
 
     def _ramp_authority(self) -> None:
         """Let the weight (arm_sdk) or the stiffness (lowcmd) rise while ARMING, fall while DAMPING."""
@@ -339,9 +339,9 @@ class Guard:
         else:
             kp, kd, weight = self._kp * authority, self._kd, 0.0
         scale = torque_scale(q, dq, self._zeros, kp, kd, measured.q, measured.dq, effort)
-        kp, kd = kp * scale, kd * scale
         cut = scale < 1.0
-        if cut.any():
+        if np.count_nonzero(cut):
+            kp, kd = kp * scale, kd * scale
             self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
         self._count()
         writes = not (self._arm_sdk and state is State.DAMPING and self._now - self._released_at >= _QUIET_AFTER)
@@ -350,7 +350,7 @@ class Guard:
 
     def _count(self) -> None:
         """Count the interventions of this period, by joint and reason."""
-        if self._reasons.any():
+        if np.count_nonzero(self._reasons):
             rows = np.flatnonzero(self._reasons)
             self._counts[rows, self._reasons[rows]] += 1
 
@@ -366,6 +366,7 @@ class Guard:
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
         limited = np.flatnonzero(self._reasons)
+        by_reason = self._counts.sum(axis=0).tolist()
         configured = self.health is not None
         chunk = self.timeline.chunk if configured else None
         health = self.health
@@ -378,9 +379,9 @@ class Guard:
             chunks_expired=self._expired,
             limited_joints=tuple(JOINT_NAMES[i] for i in limited),
             limited_reasons=tuple(REASONS[self._reasons[i]] for i in limited),
-            limit_count=int(self._counts.sum()),
-            limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
-            counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
+            limit_count=sum(by_reason),
+            limits_by_reason=dict(zip(REASONS[1:], by_reason[1:], strict=True)),
+            counts=interventions(self._counts),
             clearance=-1.0,
             early_steps=self._early,
             late_steps=self._late,

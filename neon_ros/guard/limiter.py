@@ -15,6 +15,7 @@ state published is.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +31,14 @@ REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", 
 
 POSITION, VELOCITY, ACCELERATION, JERK, TORQUE, COLLISION = range(1, len(REASONS))
 
-_PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
+PLAN = 1.0 - 1e-3
+"""Share of the jerk limit that plans and stops may use; the rest covers landing on the reference."""
+
 _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
 _NOWHERE = 1e6  # [rad] a position that is never safe
 _ROUNDING = 1.0 + 1e-10
-_STATE, _FREE = 4, 8  # rows of Limiter._judge: from here on the state itself; the bound on where a stop can lead
+_STATE, _SPEED, _COASTING, _FREE = 4, 5, 7, 8  # rows of Limiter._judge; from _STATE on they are of the state alone
 
 
 class Reference(NamedTuple):
@@ -63,34 +66,34 @@ class Limiter:
         if not 1e-4 <= period <= 0.1:
             raise ConfigError(refuse("limiter period", period, "0.0001 to 0.1 s"))
         self.limits = limits
+        self._full_velocity = limits.velocity
         self.period = period
         self.n = len(limits.lower)
         self.state = np.zeros((3, self.n))
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
         self.part()
+        self._part: Vector | float = 1.0
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
-        self._plan_jerk = jerk * _PLAN
+        self._plan_jerk = jerk * PLAN
         self._half_per_jerk = 0.5 / self._plan_jerk
-        self._rates = np.stack([velocity, acceleration])
-        self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])  # the rest is left to catch up
-        self._frame_rates_back = -self._frame_rates
-        self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
         # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |a| and |v|.
         fastest = velocity + acceleration**2 / (2.0 * self._plan_jerk)
         longest = stop_reach(fastest, np.zeros(self.n), acceleration, self._plan_jerk) / fastest
         longest = longest + acceleration / self._plan_jerk
         self._reach = np.stack([longest * acceleration / (2.0 * self._plan_jerk), longest])
         # What _judge compares with; a limited jerk leads to within ``spread`` of where constant acceleration would.
-        dt, top = period, self._rates * _ROUNDING
+        dt, none = period, np.zeros(self.n)
         spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
-        self._bounds = np.vstack([spread, jerk, top[::-1], top[0] * dt, top[0], np.zeros(self.n)])
+        way = velocity * (dt * _ROUNDING)
+        self._bounds = np.vstack([spread, jerk, acceleration * _ROUNDING, none, way, none, none])
         self._set_range(limits.lower, limits.upper)
+        self._set_velocity(velocity)
+        self._before = self.state, self._low, self._high
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
         self._output = ruckig.OutputParameter(self.n)
         self._at_rest = [0.0] * self.n
-        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
 
     def start(self, q: Vector) -> None:
         """Begin at rest at ``q`` (n,) [rad]; outside the range it may only move inwards from there."""
@@ -100,6 +103,20 @@ class Limiter:
         self._set_range(
             np.minimum(self.limits.lower, self.state[0] - _EDGE), np.maximum(self.limits.upper, self.state[0] + _EDGE)
         )
+
+    def derate(self, part: Vector | float, rows: NDArray[np.intp]) -> None:
+        """Let the joints be only so fast from now on; one that is faster slows down within its limits.
+
+        :param part: of the velocity limits this limiter was made with, above 0 up to 1: one number or one per joint of
+            the robot.  The same object again changes nothing.
+        :param rows: which joints of the robot this limiter holds (n,).
+        """
+        if part is self._part:
+            return
+        self._part = part
+        velocity = self._full_velocity * (part if isinstance(part, float) else part[rows])
+        self.limits = replace(self.limits, velocity=velocity)
+        self._set_velocity(velocity)
 
     def meet(self) -> None:
         """Take the next reference as continuing from the present state, which its maker has seen to."""
@@ -111,9 +128,9 @@ class Limiter:
 
     def stop(self) -> None:
         """Advance one period along the quickest stop."""
+        self._before = self.state, self._low, self._high
         if np.count_nonzero(self.state[1:]):
-            q, v, a = self.state
-            self.state = stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+            self.state = self.braked()
             self._follow_inwards()
         self.reasons = np.zeros(self.n, dtype=np.int8)
         self.part()
@@ -121,6 +138,7 @@ class Limiter:
     def step(self, reference: Reference) -> None:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
+        self._before = self.state, self._low, self._high
         if np.count_nonzero(np.isfinite(derivatives)) != derivatives.size:
             self.stop()
             self.reasons[:] = POSITION
@@ -142,6 +160,21 @@ class Limiter:
         if np.count_nonzero(self.reasons):
             self.reasons = np.zeros(self.n, dtype=np.int8)
         self._follow_inwards()
+
+    def braked(self) -> Vector:
+        """Return the state one period along the quickest stop from before the last step (3, n)."""
+        q, v, a = self._before[0]
+        return stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+
+    def brake(self, joints: NDArray[np.bool_]) -> None:
+        """Undo the last step of ``joints`` (n,): one period of their quickest stop takes its place."""
+        _, low, high = self._before
+        self.state = np.where(joints, self.braked(), self.state)
+        self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
+        self._on_reference = self._on_reference & ~joints
+        if low is not self._low:
+            self._set_range(np.where(joints, low, self._low), np.where(joints, high, self._high))
+            self._follow_inwards()
 
     def _judge(self, derivatives: Vector, peak_jerk: Vector) -> NDArray[np.bool_]:
         """Return what of a reference is within its bound (9, n), each row necessary for it to pass.
@@ -321,6 +354,17 @@ class Limiter:
         if result not in (ruckig.Result.Working, ruckig.Result.Finished):
             return np.stack([np.full(self.n, _NOWHERE), np.zeros(self.n), np.zeros(self.n)])
         return np.array([out.new_position, out.new_velocity, out.new_acceleration])
+
+    def _set_velocity(self, velocity: Vector) -> None:
+        """Hold the joints below ``velocity`` (n,) [rad/s]."""
+        acceleration, jerk = self.limits.acceleration, self.limits.jerk
+        self._bounds[_SPEED] = self._bounds[_COASTING] = velocity * _ROUNDING
+        self._rates = np.stack([velocity, acceleration])
+        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
+        # The frame in which tracks are planned is slower still: the rest is left to catch up.
+        self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])
+        self._frame_rates_back = -self._frame_rates
+        self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
 
     def _set_range(self, low: Vector, high: Vector) -> None:
         """Let the joints stop anywhere between ``low`` and ``high`` (n,) [rad], less what rounding needs."""

@@ -191,7 +191,7 @@ class Timeline:
         """
         knots = chunk.q.take(np.flatnonzero(chunk.moved), axis=1)
         ways = knots[1:] - knots[:-1]
-        curves = _second_derivatives(len(knots)) @ ways
+        curves = _second_derivatives(len(knots)).dot(ways)
         curves /= chunk.dt * chunk.dt
         pieces = np.empty((len(ways), 4, self._n))
         pieces[:, 0], pieces[:, 1], pieces[:, 2], pieces[:, 3] = knots[:-1], ways, curves[:-1], curves[1:]
@@ -201,7 +201,11 @@ class Timeline:
         self._piece_at = -1
         self._tail: NDArray[np.float64] | None = None
         asked = self._asked(now)
-        self._begin_fade(now, np.stack([q - asked[0], dq - asked[1], ddq - asked[2]]))
+        residual = -asked[:3]
+        residual[0] += q
+        residual[1] += dq
+        residual[2] += ddq
+        self._begin_fade(now, residual)
         self._last_jerk = np.abs(asked[3] + self._fade[3])
 
     def _begin_fade(self, now: float, residual: Vector) -> None:
@@ -222,7 +226,7 @@ class Timeline:
             chosen[large] = fits.argmax(axis=0)
         self._fade_start, self._fade_time = now, self._times[chosen]
         self._fade_first, self._fade_end = now + float(self._fade_time.min()), now + float(self._fade_time.max())
-        self._fade = _FADE_DERIVATIVES.dot(residual * powers[:, chosen]) * self._scales[:, chosen]
+        self._fade = _FADE_DERIVATIVES.dot(residual * powers[:, chosen]) * self._scales.take(chosen, axis=1)
 
     def _asked(self, now: float) -> NDArray[np.float64]:
         """Return what the chunk itself asks at ``now``: value and three derivatives (4, n)."""
