@@ -133,12 +133,13 @@ class Motor:
             refuse_writers=options.other_writers == "refuse",
             ready=fifo_ready if self._fifo else None,
         )
+        states = self.ticker.follow = link.low_state_reader(LOW_STATE)
         self._source = f"{LOW_STATE}, domain {domain}, interface {options.interface}"
         self.loop = MotorLoop(
             mode,
             Guard(mode, config),
             self.memory,
-            link.low_state_reader(LOW_STATE),
+            states,
             self.commands,
             self.side,
             self.ticker,
