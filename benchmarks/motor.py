@@ -124,6 +124,9 @@ def tick_section(repeats: int, quick: bool) -> list[Figure]:
         figures.append(bound_figure(name, [run.p99 for run in runs], 0.1 * PERIOD, "us", "period 2000 us"))
         p50, worst = median(run.p50 for run in runs), max(run.worst for run in runs)
         figures[-1] = figures[-1]._replace(baseline=f"period 2000 us; p50 {p50:.0f}, worst tick {worst:.0f}")
+        figures.append(
+            bound_figure("the same, processor time", [run.worked for run in runs], 0.1 * PERIOD, "us", "period 2000 us")
+        )
     return figures
 
 
