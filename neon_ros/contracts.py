@@ -82,6 +82,7 @@ class ActionChunk:
     :param dt: time between steps [s].
     :param q: joint positions, float32 (H, J) [rad].
     :param base_velocity: vx, vy, yaw rate, float32 (H, 3) [m/s, m/s, rad/s].
+    :param mac: who made it, 32 bytes, see :mod:`neon_ros.guard.authentic`; empty when it is not signed.
     """
 
     stamp_ns: int
@@ -94,6 +95,7 @@ class ActionChunk:
     dt: float
     q: FloatArray
     base_velocity: FloatArray
+    mac: bytes = b""
 
     @property
     def horizon(self) -> int:
@@ -119,7 +121,8 @@ class RobotState:
     :param gyroscope: pelvis angular velocity, body frame (3,) [rad/s].
     :param accelerometer: pelvis specific force, body frame (3,) [m/s^2].
     :param mode_machine: variant reported by the robot, see :mod:`neon_ros.robot.variants`.
-    :param temperature: hottest of surface and winding per motor (29,) [deg C].
+    :param temperature: of each motor's casing (29,) [deg C].
+    :param winding: temperature of each motor's winding (29,) [deg C].
     """
 
     steady_ns: int
@@ -133,3 +136,4 @@ class RobotState:
     mode_machine: int
     mode_pr: int = 0
     temperature: DoubleArray = field(default_factory=lambda: np.zeros(29))
+    winding: DoubleArray = field(default_factory=lambda: np.zeros(29))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.parameters import check_params_file
+from neon_ros.parameters import MOTOR, check_params_file
 
 AUTO = "auto"
 """Value of an argument whose default depends on the others."""
@@ -77,6 +77,9 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("task", "scene and task of the simulator", "touch", ("touch",)),
         Argument("instruction", "words at the start; auto is what the simulated scene asks for, none for real", AUTO),
         Argument("session", "name of the shared memory; two stacks on one machine need two", "neon"),
+        Argument("key_file", "file with the key of the chunks (mode 0600); auto is the session's own", AUTO),
+        Argument("insecure", "admit chunks that nobody signed; a real robot is then never armed", "false", BOOL),
+        Argument("audit_folder", "folder of the audit logs; auto is $XDG_STATE_HOME/neon_ros", AUTO),
         Argument("image_topic", "topic of the head camera's pictures", "/camera/color/image_raw"),
         Argument("points_topic", "topic of the LiDAR's clouds", "/utlidar/cloud_livox_mid360"),
     )
@@ -148,6 +151,20 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
     "operator": (("",), ("robot", "ros_domain", "session")),
+    "check": (
+        ("",),
+        (
+            "robot",
+            "network_interface",
+            "robot_domain",
+            "ros_domain",
+            "mode",
+            "head",
+            "checkpoint",
+            "session",
+            "params_file",
+        ),
+    ),
     "backbone": (
         ("backbone",),
         ("robot", "backbone", "backbone_path", "instruction", "ros_domain", "params_file", "image_topic"),
@@ -177,6 +194,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
+        "key_file": lambda: "",
+        "audit_folder": lambda: "",
     }
     for name, default in automatic.items():
         if values[name] == AUTO:
@@ -212,8 +231,27 @@ def _check_together(values: Mapping[str, str], known: Iterable[str]) -> None:
     interfaces = [name for _, name in socket.if_nameindex()]
     if "network_interface" in known and values["network_interface"] not in interfaces:
         raise ConfigError(refuse("network_interface", repr(values["network_interface"]), ", ".join(interfaces)))
+    for name in ("key_file", "audit_folder"):
+        if values[name] and not os.path.isabs(values[name]):
+            raise ConfigError(refuse(name, values[name], "an absolute path"))
+    if values["key_file"] and values["insecure"] == "true":
+        raise ConfigError(refuse("insecure", "true with a key_file", "one or the other"))
     if values["params_file"]:
-        check_params_file(values["params_file"])
+        motor_settings(values)
+
+
+def motor_settings(values: Mapping[str, str]) -> dict[str, float]:
+    """Return the settings of the motor's guard in the parameter file, checked.
+
+    :raises ConfigError: naming what is wrong in the file, a limit wider than the robot's with joint, value and bound.
+    """
+    path = values["params_file"]
+    given = check_params_file(path) if path else {}
+    if given:
+        from neon_ros.guard.config import from_settings  # numpy is not needed without such settings
+
+        from_settings(given, simulated=values["robot"] == "sim", where=f"params_file {path}: {MOTOR}")
+    return {name: float(str(value)) for name, value in given.items()}
 
 
 def build(given: Mapping[str, str], entry: str = "g1_bringup") -> Graph:
@@ -254,7 +292,10 @@ def _plain(values: Mapping[str, str]) -> Iterable[Process]:
         world = (*words, *scene)
         yield Process("sim", "neon_ros.sim.process", arguments=world, vital=True, niceness=ROBOT_NICENESS)
     mode = ("--robot", values["robot"], "--mode", values["mode"])
-    yield Process("motor", "neon_ros.motor.process", arguments=(*words, *mode), vital=True, niceness=ROBOT_NICENESS)
+    guard = [word for name, value in motor_settings(values).items() for word in ("--set", f"{name}={value:.9g}")]
+    audit = ("--audit-folder", values["audit_folder"]) if values["audit_folder"] else ()
+    arguments = (*words, *mode, *audit, *guard)
+    yield Process("motor", "neon_ros.motor.process", arguments=arguments, vital=True, niceness=ROBOT_NICENESS)
     yield Process("guardian", "neon_ros.motor.guardian", arguments=words, vital=True, niceness=ROBOT_NICENESS)
 
 
@@ -262,6 +303,9 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     """Yield one process per ROS node."""
     policy = {"checkpoint": values["checkpoint"], "head": values["head"], "mode": values["mode"]}
     session = {"session": values["session"]}
+    key = {"key_file": values["key_file"]} if values["key_file"] else {}
+    audit = {"audit_folder": values["audit_folder"]} if values["audit_folder"] else {}
+    signing = {**session, **key, "insecure": values["insecure"] == "true"}
     image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
     sim = values["robot"] == "sim"
 
@@ -285,7 +329,13 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
 
     yield node(
         "g1_command",
-        {**session, "robot": values["robot"], "mode": values["mode"], "autostart": values["autostart"] == "true"},
+        {
+            **signing,
+            **audit,
+            "robot": values["robot"],
+            "mode": values["mode"],
+            "autostart": values["autostart"] == "true",
+        },
         vital=True,
         niceness=0,
     )
@@ -300,7 +350,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", policy)
+    yield node("action_head", {**policy, **signing})
     if values["view"] == "true" or everything:
         yield node("view", {"port": int(values["port"])}, {**image, **points})
 

@@ -189,6 +189,10 @@ class Limiter:
         np.abs(moved, out=sizes[:3])
         sizes[3] = peak_jerk
         self._measure(derivatives[:3], sizes[_STATE:])
+        steep = sizes[_STATE] > self._steep
+        if np.count_nonzero(steep):  # falling from there, the acceleration may have had its peak within the period
+            falling = steep & (np.signbit(derivatives[2]) != np.signbit(derivatives[3]))
+            sizes[_STATE] += np.where(falling, dt * np.abs(derivatives[3]), 0.0)
         return np.asarray(sizes <= self._bounds)
 
     def _measure(self, state: Vector, sizes: Vector) -> None:
@@ -204,6 +208,9 @@ class Limiter:
         coasting *= self._half_per_jerk
         coasting += v
         np.abs(coasting, out=sizes[3])
+        if self._outside:  # beyond the range not even the end of a stop may lead back out
+            limits = self.limits
+            sizes[3, (q > limits.upper) & (coasting > 0.0) | (q < limits.lower) & (coasting < 0.0)] = np.inf
         reach = sizes[:2] * self._reach
         np.abs(q - self._middle, out=sizes[4])
         sizes[4] += reach[0]
@@ -237,7 +244,7 @@ class Limiter:
             why[~safe & inside[0] & inside[1]] = POSITION
         landed = np.logical_and.reduce(np.abs(state - wanted) <= _LANDED)
         if np.count_nonzero(landed & ~passes):  # next to its reference a joint lands on it, if that is safe as well
-            inside = self._inside(wanted)
+            inside = self._judge(derivatives, derivatives[3])[_STATE:]
             landed = self._viable(wanted, inside[-1], landed & np.logical_and.reduce(inside[:-1]))
         landed = landed | passes
         self.state = np.where(landed, wanted, state)
@@ -365,6 +372,7 @@ class Limiter:
         self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])
         self._frame_rates_back = -self._frame_rates
         self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
+        self._steep = 0.9 * acceleration
 
     def _set_range(self, low: Vector, high: Vector) -> None:
         """Let the joints stop anywhere between ``low`` and ``high`` (n,) [rad], less what rounding needs."""

@@ -3,7 +3,7 @@
 .. code-block:: text
 
     /dev/shm/neon_ros/<session>.motor, mode 0600, little endian
-    offset 0    header  (HEADER)          magic, version, size, session's mode, pids, beats
+    offset 0    header  (HEADER)          magic, version, size, session's mode and robot, pids, beats
     then        chunk   (CHUNK)           written by the ROS side: the newest admitted chunk
                 request (REQUEST)         written by the ROS side: how often each request was made
                 answer  (ANSWER)          written by the motor: what became of the last request of each kind
@@ -29,10 +29,10 @@ from neon_ros.motor.seqlock import block_bytes
 from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_BYTES, LOW_STATE_BYTES
 
-VERSION = 2
+VERSION = 3
 MAGIC = b"NEONMTR\0"
 MAX_STEPS = 64
-REQUESTS: tuple[str, ...] = ("stop", "disarm", "arm")
+REQUESTS: tuple[str, ...] = ("stop", "disarm", "pause", "mode", "arm")
 """In order of precedence: when several arrive within one tick, the safer one is served first."""
 
 HEADER = np.dtype(
@@ -41,6 +41,7 @@ HEADER = np.dtype(
         ("version", "<u4"),
         ("size", "<u4"),
         ("mode", "S16"),
+        ("robot", "S8"),  # sim or real: what the motor process talks to
         ("motor_pid", "<u8"),
         ("motor_beat_ns", "<u8"),
         ("command_beat_ns", "<u8"),
@@ -61,7 +62,7 @@ CHUNK = np.dtype(
         ("base_velocity", "<f8", (MAX_STEPS, 3)),  # [m/s, m/s, rad/s]
     ]
 )
-REQUEST = np.dtype([("count", "<u8", len(REQUESTS))])
+REQUEST = np.dtype([("count", "<u8", len(REQUESTS)), ("mode", "S16")])  # mode: what "mode" asks for
 ANSWER = np.dtype([("count", "<u8", len(REQUESTS)), ("accepted", "u1", len(REQUESTS)), ("text", "S256", len(REQUESTS))])
 STATE = np.dtype([("steady_ns", "<u8"), ("payload", "u1", LOW_STATE_BYTES)])
 COMMAND = np.dtype([("steady_ns", "<u8"), ("topic", "S32"), ("payload", "u1", LOW_CMD_BYTES)])
@@ -87,6 +88,7 @@ REPORT = np.dtype(
         ("clearance", "<f8"),
         ("alarms", "<u8"),
         ("last_alarm", "S256"),
+        ("charge", "<f8"),  # [%]
         ("period_p99", "<f8"),
         ("tick_p99", "<f8"),
     ]
@@ -136,8 +138,9 @@ class MotorReport:
     :param limit_count: joint-periods held back since start.
     :param counts: the same as (joint, reason, joint-periods), only where there were any.
     :param clearance: least distance between capsules of the robot's own links [m]; -1 when it was not checked.
-    :param alarms: since start: other writers, lost guardian, motor faults.
+    :param alarms: since start: other writers or owners, stops on the remote, lost guardian, motor faults, battery.
     :param last_alarm: in words.
+    :param charge: of the battery [%]; -1 when the robot has not said it.
     :param period_p99: of the last second's periods [s].
     :param tick_p99: of the last second's computing times [s].
     """
@@ -163,6 +166,7 @@ class MotorReport:
     clearance: float = -1.0
     alarms: int = 0
     last_alarm: str = ""
+    charge: float = -1.0
     period_p99: float = 0.0
     tick_p99: float = 0.0
 

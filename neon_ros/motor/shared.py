@@ -32,6 +32,7 @@ from neon_ros.motor.records import (
     unpack_report,
 )
 from neon_ros.motor.seqlock import Block
+from neon_ros.robot.modes import control_mode
 from neon_ros.robot.wire import LowCmd, LowState, decode_low_cmd, decode_low_state
 
 ROLES: tuple[str, ...] = ("motor", "command", "guardian", "view")
@@ -62,10 +63,11 @@ class MotorMemory:
         self._beat = self._header[f"{role}_beat_ns"] if role != "view" else None
 
     @classmethod
-    def create(cls, session: str, mode: str, folder: Path = FOLDER) -> MotorMemory:
+    def create(cls, session: str, mode: str, folder: Path = FOLDER, robot: str = "real") -> MotorMemory:
         """Make the memory of a session, as its motor.  What an earlier motor left is wiped, but keeps its place.
 
         :param mode: control mode of the motor.
+        :param robot: ``sim`` or ``real``, so that nothing meant for a simulator reaches a robot by a wrong parameter.
         :raises Refused: when the session has a living motor.
         """
         lock = RoleLock(session, "motor", folder)
@@ -77,7 +79,7 @@ class MotorMemory:
         memory = cls(path, "motor", lock, file)
         header = memory._header
         header["magic"], header["version"], header["size"] = MAGIC, VERSION, SIZE
-        header["mode"], header["motor_pid"] = mode.encode(), os.getpid()
+        header["mode"], header["robot"], header["motor_pid"] = mode.encode(), robot.encode(), os.getpid()
         os.rename(partial, path)  # complete before anyone can see it
         return memory
 
@@ -110,6 +112,21 @@ class MotorMemory:
     def mode(self) -> str:
         """Return the control mode of the motor."""
         return bytes(self._header["mode"][0]).decode()
+
+    @mode.setter
+    def mode(self, name: str) -> None:
+        self._header["mode"] = name.encode()
+
+    @property
+    def wanted_mode(self) -> str:
+        """Return the control mode that the last ``mode`` request asks for."""
+        found = self._blocks["request"].read()
+        return "" if found is None else bytes(found[1]["mode"]).decode(errors="replace")
+
+    @property
+    def robot(self) -> str:
+        """Return what the motor talks to: ``sim`` or ``real``."""
+        return bytes(self._header["robot"][0]).decode()
 
     @property
     def removed(self) -> bool:
@@ -174,19 +191,23 @@ class MotorMemory:
         pack_chunk(chunk, record)
         self._blocks["chunk"].write(record)
 
-    def post(self, kind: str) -> int:
+    def post(self, kind: str, mode: str = "") -> int:
         """Make a request without waiting.
 
-        :param kind: ``arm``, ``disarm`` or ``stop``.
+        :param kind: one of :data:`~neon_ros.motor.records.REQUESTS`.
+        :param mode: the control mode that the request ``mode`` asks for.
         :returns: its number, for :meth:`answer`.
         """
         if kind not in REQUESTS:
             raise ConfigError(refuse("request", kind, ", ".join(REQUESTS)))
+        name = control_mode(mode).name if kind == "mode" else ""
         record = self._own("request", "command")
         found = self._blocks["request"].read()
         if found is not None:
             record[0] = found[1]
         record["count"][0, REQUESTS.index(kind)] += 1
+        if kind == "mode":
+            record["mode"] = name.encode()
         self._blocks["request"].write(record)
         return int(record["count"][0, REQUESTS.index(kind)])
 
@@ -198,16 +219,17 @@ class MotorMemory:
             return None
         return bool(found[1]["accepted"][index]), bytes(found[1]["text"][index]).decode(errors="ignore")
 
-    def request(self, kind: str, timeout: float | None = None) -> tuple[bool, str]:
+    def request(self, kind: str, timeout: float | None = None, mode: str = "") -> tuple[bool, str]:
         """Make a request and wait for the motor's answer.
 
+        :param kind: and ``mode``: see :meth:`post`.
         :param timeout: [s]; by default long enough for the motors to be released before arming, else one second.
         :returns: whether it was accepted, and why.
         :raises RobotError: when the motor does not answer in time.
         """
         if timeout is None:
             timeout = answer_timeout(kind)
-        number = self.post(kind)
+        number = self.post(kind, mode)
         deadline = time.monotonic() + timeout
         while (answer := self.answer(kind, number)) is None:
             if time.monotonic() > deadline:

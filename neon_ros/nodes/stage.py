@@ -26,14 +26,15 @@ WARN_PERIOD = 2.0
 
 
 def declare(node: Node, kind: type[Config]) -> Config:
-    """Declare the parameters of ``kind`` on ``node`` and return their checked values; they cannot change at run time.
+    """Declare the parameters of ``kind`` on ``node`` and return their checked values; few can be set later.
 
     :raises ConfigError: on a value of another type or out of range.
     """
     values: dict[str, object] = {}
     for item in fields(kind):  # type: ignore[arg-type]
         low, high = item.metadata["low"], item.metadata["high"]
-        descriptor = ParameterDescriptor(description=item.metadata["description"], read_only=True)
+        read_only = not item.metadata["settable"]
+        descriptor = ParameterDescriptor(description=item.metadata["description"], read_only=read_only)
         if item.metadata["choices"]:
             descriptor.additional_constraints = "one of " + ", ".join(item.metadata["choices"])
         if low is not None and isinstance(item.default, float):
@@ -112,6 +113,10 @@ class Reporting(Node):
             return f"{self._watched[0]}: silent for {self.health.silence():.1f} s; nothing is published"
         return ""
 
+    def error(self) -> str:
+        """Return what a person must look at, or nothing; overridden by nodes that know such a thing."""
+        return ""
+
     def facts(self) -> dict[str, str]:
         """Return more for the diagnostics; overridden by nodes that know more."""
         return {}
@@ -121,7 +126,9 @@ class Reporting(Node):
         if problem:
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
         level = DiagnosticStatus.WARN if problem or health.refused else DiagnosticStatus.OK
-        said = problem or (f"refused {health.refused}: {health.last_refusal}" if health.refused else "ok")
+        if error := self.error():
+            level = DiagnosticStatus.ERROR
+        said = error or problem or (f"refused {health.refused}: {health.last_refusal}" if health.refused else "ok")
         facts = {
             "rate [Hz]": str(health.done),
             "refused": str(health.refused),
