@@ -103,9 +103,31 @@ class PayloadReader:
         self._waitset = WaitSet(link.participant)
         self._waitset.attach(condition)
         self._condition = condition
+        self._held: bytes | None = None
 
     def take_newest(self) -> bytes | None:
         """Return what arrived since the last call, ``None`` when nothing did; never waits."""
+        held, self._held = self._held, None
+        newest = self._take()
+        return held if newest is None else newest
+
+    def hold(self) -> bool:
+        """Put aside what has arrived for :meth:`take_newest`; return whether anything had.  Never waits."""
+        newest = self._take()
+        if newest is None:
+            return False
+        self._held = newest
+        return True
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        """Wait for a payload that is neither taken nor held; return whether there is one.
+
+        :param deadline_ns: [ns, steady clock].
+        """
+        left = deadline_ns - time.monotonic_ns()
+        return left > 0 and bool(self._waitset.wait(left))
+
+    def _take(self) -> bytes | None:
         newest = None
         for sample in self._reader.take(N=8):
             if isinstance(sample, Payload):

@@ -109,6 +109,8 @@ class MotorLoop:
         self._memory.commanding = command.writes
         if command.writes:
             self._send(command, now_ns)
+        if fresh is not None:  # after the command: nothing that can wait may come between a LowState and its answer
+            self._memory.write_state(fresh.payload, now_ns)
         self.writing = command.writes
         self._side.commanding = command.writes
         vx, vy, yaw_rate = command.base_velocity.tolist()
@@ -139,7 +141,6 @@ class MotorLoop:
         self._measured = measured
         self._heard_ns = now_ns
         self._low_states += 1
-        self._memory.write_state(payload, now_ns)
         self._trouble = ""
         if self._variant is None or (measured.mode_machine != self._variant.mode_machine and not self.writing):
             self._adopt(measured.mode_machine)

@@ -146,12 +146,13 @@ class Motor:
             battery=link.battery_reader(),
             min_charge=config.min_charge,
         )
+        states = self.ticker.follow = link.low_state_reader(LOW_STATE)
         self._source = f"{LOW_STATE}, domain {domain}, interface {options.interface}"
         self.loop = MotorLoop(
             mode,
             door.guard,
             self.memory,
-            link.low_state_reader(LOW_STATE),
+            states,
             door.commands,
             self.side,
             self.ticker,
