@@ -120,8 +120,10 @@ class Child:
         return result
 
     def last_words(self) -> str:
-        """Return the end of what it said, on one line."""
-        return " | ".join(self.said().strip().splitlines()[-4:])
+        """Return how it ended and the end of what it said, on one line."""
+        code = self.popen.poll()
+        how = "" if code is None else f"exit code {code}; "
+        return how + " | ".join(self.said().strip().splitlines()[-4:])
 
     def signal(self, number: int) -> int:
         """Send a signal; return when, just before [ns, steady clock]."""

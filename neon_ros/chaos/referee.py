@@ -18,7 +18,7 @@ from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 
 Array = NDArray[np.float64]
 
-_GAP = 1.5  # periods between two frames from which on one was left out
+_GAP = 5.0  # periods without a frame after which another process may have written; until then each frame is one step
 _NEW = 0.05  # [s] of silence after which a stream begins anew
 _PAST = 6  # LowStates before a command that the guard may have judged it by: 12 ms
 _ROUNDED = 1e-6  # relative, of products of float32 numbers
@@ -101,7 +101,10 @@ def judge(records: Records, law: Law) -> list[Breach]:
 
 
 def pieces(commands: Records, law: Law) -> list[Records]:
-    """Return the runs of moving frames without a gap: what differences may be taken of."""
+    """Return the runs of moving frames: what differences may be taken of.
+
+    A tick that came late, or not at all, may not make a larger step: each frame is one period after the one before.
+    """
     moving = ~is_damping(commands, law)
     gap = np.diff(commands["time"].astype(np.int64)) > _GAP * law.period * 1e9
     cut = np.flatnonzero(gap | (moving[1:] != moving[:-1])) + 1
@@ -172,6 +175,7 @@ def _motion(piece: Records, law: Law) -> list[Breach]:
 
 def _torque(commands: Records, measured: Records, law: Law) -> list[Breach]:
     """I7: what a command asks for is within the torque, for one of the LowStates it may have been judged by."""
+    measured = measured[measured["flaws"] == 0]
     if len(measured) == 0:
         return []
     rows = np.searchsorted(measured["time"], commands["time"])

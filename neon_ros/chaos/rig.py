@@ -185,8 +185,9 @@ class Rig:
         """Return module and words of a process of the graph, with the settings of this run."""
         process = next(process for process in self._graph.processes if process.name == name)
         words = list(process.command()[2:])
+        words.insert(1, name)
+        words[0] = "neon_ros.chaos.hooked"
         if name == "motor":
-            words[0] = "neon_ros.chaos.hooked"
             words += ["--set", f"arm_seconds={ARM_SECONDS}", *self.setting.motor_words]
         if name in ("motor", "guardian") and not self.setting.fifo:
             words.append("--no-fifo")
@@ -198,6 +199,17 @@ class Rig:
             if name not in self.children or not self.children[name].alive:
                 self.start(name)
         self.wait_ready()
+
+    def vital(self, name: str) -> bool:
+        """Return whether the graph goes down when a process of it ends."""
+        return next(process.vital for process in self._graph.processes if process.name == name)
+
+    def renew(self) -> None:
+        """End everything and start it anew, after something went wrong."""
+        for child in self.children.values():
+            child.kill()
+        self.children.clear()
+        self.up()
 
     def wait_ready(self) -> None:
         """Wait until every process does its part."""

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from neon_ros.chaos.pipe import Questions, answer
-from neon_ros.chaos.tape import ARM_SDK, BAD_CRC, BAD_MODE, BAD_SLOTS, LOWCMD, MEASURED, RECORD, REPORT, STATES, Tape
+from neon_ros.chaos.tape import ARM_SDK, BAD_CRC, BAD_MODE, BAD_SLOTS, LOWCMD, MEASURED, RECORD, REPORT, SILENT, STATES, Tape
 from neon_ros.errors import ContractError, NeonError, RobotError
 from neon_ros.motor.link import Link
-from neon_ros.motor.realtime import lock_memory, prefer_fifo, quiet_interpreter, receive_under_fifo
+from neon_ros.motor.realtime import DDS_PRIORITY, lock_memory, prefer_fifo, quiet_interpreter, threads_under_fifo
 from neon_ros.motor.rpc import CHECK_MODE, RELEASE_MODE, SELECT_MODE, SET_VELOCITY, RpcServer
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.joints import NUM_JOINTS
@@ -30,6 +30,7 @@ from neon_ros.robot.wire import LowStateFrame, decode_low_cmd
 PERIOD_NS = 2_000_000
 PRIORITY = 70  # of SCHED_FIFO: a robot has a computer of its own, nothing here may delay it
 _TOPICS = {"lowcmd": LOWCMD, "arm_sdk": ARM_SDK}
+_DEPTH = 64  # LowCmds kept while the machine stands still: none is missed for 128 ms
 _STILL = (0.0, 0.0, 0.0)
 _LOOK = 25  # cycles between two looks for a motor's memory
 
@@ -91,9 +92,9 @@ class Stub:
         self.tape = Tape.create(session)
         self._record = np.zeros(1, RECORD)
         self._link = link
-        self._main = (link.low_cmd_reader(f"rt/{topic}"), _TOPICS[topic])
+        self._main = (link.low_cmd_reader(f"rt/{topic}", _DEPTH), _TOPICS[topic])
         other = next(name for name in _TOPICS if name != topic)
-        self._other = (link.low_cmd_reader(f"rt/{other}"), _TOPICS[other])
+        self._other = (link.low_cmd_reader(f"rt/{other}", _DEPTH), _TOPICS[other])
         self._writer = link.low_state_writer()
         self._memory: MotorMemory | None = None
         self._cycle = 0
@@ -105,6 +106,7 @@ class Stub:
         self._anchor = 0.0
         self._dressed: Ills | None = None
         self._sick = False
+        self._late = 0.0
         self.velocities = 0
         self.servers = self._serve(link)
 
@@ -159,13 +161,12 @@ class Stub:
         """Take commands as they come until the deadline, each with the time of its arrival."""
         reader, kind = self._main
         while (left := deadline_ns - time.monotonic_ns()) > 0:
-            payload = reader.wait_newest(left * 1e-9)
-            if payload is not None:
+            for payload in reader.wait_each(left * 1e-9):
                 self._hear(payload, kind)
         reader, kind = self._other
-        payload = reader.take_newest()
-        if payload is not None:
+        for payload in reader.wait_each(0.0):
             self._hear(payload, kind)
+        self._late = (time.monotonic_ns() - deadline_ns) * 1e-9
 
     def _hear(self, payload: bytes, kind: int) -> None:
         record = self._record
@@ -199,7 +200,8 @@ class Stub:
         now = time.monotonic_ns()
         self._cycle += 1
         record = self._record
-        record["time"], record["kind"], record["flaws"] = now, MEASURED, 0
+        record["time"], record["kind"], record["flaws"] = now, SILENT, 0
+        record["age"] = self._late
         record["faulty"] = ills is not self._dressed or self._sick
         q, dq, gyro = self.q, self._dq, _STILL
         if ills.spikes > 0:
@@ -216,9 +218,11 @@ class Stub:
         if ills.lowstate == "corrupt":
             payload = payload[:500] + bytes([payload[500] ^ 1]) + payload[501:]
         if not ills.powered or ills.lowstate == "lost" or self._random.random() < ills.loss:
+            self.tape.write(record)
             return now
         self._writer.write(payload)
-        record["q"], record["dq"] = q, dq
+        record["kind"], record["q"], record["dq"] = MEASURED, q, dq
+        record["flaws"] = ills.lowstate != "ok" or ills.spikes > 0
         self.tape.write(record)
         return now
 
@@ -294,12 +298,12 @@ def main() -> None:
     parser.add_argument("--topic", choices=sorted(_TOPICS), required=True)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    receive_under_fifo()
-    link = Link(options.domain, "lo")
+    with threads_under_fifo(DDS_PRIORITY):
+        link = Link(options.domain, "lo")
     stub = Stub(link, options.session, options.topic, options.seed)
     lock_memory()
-    prefer_fifo(PRIORITY)
     quiet_interpreter()
+    prefer_fifo(PRIORITY)
     answer(ready=True, tape=str(Path(stub.tape.path)))
     try:
         stub.run(Questions())

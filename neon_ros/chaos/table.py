@@ -88,6 +88,7 @@ class Outcome:
     :param title: the fault, in words.
     :param required: the reaction that is required, in words.
     :param trials: how often it was injected.
+    :param repeated: trials that were made again because the machine itself stood still in them.
     :param not_run: why it could not be injected here; empty when it was.
     :param failure: what went wrong with the injection itself; such a fault has not passed.
     """
@@ -97,6 +98,7 @@ class Outcome:
     required: str
     measures: list[Measure] = field(default_factory=list)
     trials: int = 0
+    repeated: int = 0
     not_run: str = ""
     failure: str = ""
     seconds: float = 0.0
@@ -125,6 +127,9 @@ def lines(outcomes: Sequence[Outcome], allowance: float = 0.0) -> list[str]:
             verdict = "pass" if measure.passes(allowance) else "FAIL"
             shown = (measure.show(measure.median), measure.show(measure.worst), measure.allowed(), verdict)
             rows.append(("", f"  {measure.what}", *shown))
+        if outcome.repeated:
+            text = f"  {outcome.repeated} trials made again: the machine stood still in them"
+            rows.append(("", text, "", "", "", ""))
         for label, text in (("not run", outcome.not_run), ("failure", outcome.failure)):
             if text:
                 rows.append(("", f"  {label}: {text}", "", "", "", ""))

@@ -23,8 +23,8 @@ from neon_ros.guard.machine import State
 from neon_ros.motor.locks import FOLDER, session_file
 from neon_ros.robot.joints import NUM_JOINTS
 
-LOWCMD, ARM_SDK, MEASURED, REPORT = range(4)
-"""Kinds of record: a LowCmd by its topic, a LowState that was sent, a report of the motor."""
+LOWCMD, ARM_SDK, MEASURED, REPORT, SILENT = range(5)
+"""Kinds of record: a LowCmd by its topic, a LowState that was sent, a report of the motor, a LowState not sent."""
 
 STATES: tuple[str, ...] = tuple(state.value for state in State)
 
@@ -38,10 +38,10 @@ RECORD = np.dtype(
         ("sent", "<u8"),  # REPORT: commands sent since start
         ("limited", "<u8"),  # REPORT: joint-periods held back since start
         ("alarms", "<u8"),  # REPORT: since start
-        ("age", "<f8"),  # REPORT: of the running chunk [s]
+        ("age", "<f8"),  # REPORT: of the running chunk [s]; MEASURED, SILENT: how late the robot's cycle began [s]
         ("kind", "u1"),
         ("state", "u1"),  # REPORT: index in STATES
-        ("flaws", "u1"),
+        ("flaws", "u1"),  # of a LowCmd; of a LowState: 1 when no guard may judge by it
         ("faulty", "u1"),  # MEASURED: whether a fault was in it
         ("weight", "<f4"),
         ("q", "<f4", NUM_JOINTS),  # [rad]
@@ -152,3 +152,9 @@ def measured_of(records: Records) -> Records:
 def reports_of(records: Records) -> Records:
     """Return the motor's reports."""
     return records[records["kind"] == REPORT]
+
+
+def standstill(records: Records) -> float:
+    """Return how late the robot's own cycle was at most [s]: it has the highest priority, so the machine stood still."""
+    cycles = records[(records["kind"] == MEASURED) | (records["kind"] == SILENT)]
+    return float(cycles["age"].max()) if len(cycles) else 0.0

@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "record": "record demonstrations of a task",
     "train": "train an action head",
     "eval": "judge a head closed loop",
+    "chaos": "hurt the running graph in every way and measure how it reacts",
 }
 """Verb to what it does, in the order of the help."""
 

@@ -36,7 +36,8 @@ LOG = logging.getLogger("guardian")
 POLL_NS = 4_000_000
 _FRAME_NS = 2_000_000
 _STREAM = 5.0  # [s]
-_TIMEOUT_FIFO, _TIMEOUT_SHARED = 0.020, 0.100  # [s] with SCHED_FIFO, and where any process may delay the motor
+_TIMEOUT_FIFO, _TIMEOUT_SHARED = 0.014, 0.100  # [s] with SCHED_FIFO, so that the first frame comes within 20 ms, and
+# where any process may delay the motor
 _LOOK_AGAIN = 0.05  # [s] between looks for a session
 _LEAVE = 8.0  # [s] after a signal, at which the guardian leaves whatever the motor does
 
