@@ -53,6 +53,10 @@ class Bench:
         value = None if end is None else (int(end) - int(start)) * 1e-9
         self._measure(what, bound, unit, least, typical, True).add(value)
 
+    def lasted(self, what: str, seconds: float, bound: float, unit: str = "us") -> None:
+        """Note a length of time [s] on the real clock."""
+        self._measure(what, bound, unit, float("-inf"), float("inf"), True).add(seconds)
+
     def counted(self, what: str, value: float, bound: float, least: float = float("-inf"), unit: str = "") -> None:
         """Note a count or a ratio."""
         self._measure(what, bound, unit, least, float("inf"), False).add(value)

@@ -8,6 +8,7 @@ one way; ``{"log": true}`` asks for what was sent.
 from __future__ import annotations
 
 import argparse
+import gc
 import heapq
 import random
 import time
@@ -134,18 +135,17 @@ class Policy:
         self._columns = [JOINT_INDEX[name] for name in self.names]
         self._publisher = self.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
         self._pose: np.ndarray | None = None
-        self._subscription = self.node.create_subscription(
-            JointState, topics.JOINT_STATES, self._on_joints, topics.SENSOR_IN
-        )
+        self.node.create_subscription(JointState, topics.JOINT_STATES, self._on_joints, topics.SENSOR_IN)
         self._chance = random.Random(seed)
         self.habits = Habits()
         self.path: Path | None = None
         self.epoch, self._sequence = time.time_ns(), 0
         self._due: list[tuple[float, int, ActionChunkMsg]] = []
-        self._log: deque[tuple[int, float, float]] = deque(maxlen=_KEPT)
+        self._log: deque[tuple[int, float, float, int]] = deque(maxlen=_KEPT)
         self._kept: deque[ActionChunkMsg] = deque(maxlen=64)
         self._next = 0.0
         self._lost = 0
+        self._hoard: list[np.ndarray] = []
 
     def _on_joints(self, msg: Any) -> None:
         self._pose = np.asarray(joints_from_msg(msg).q, dtype=np.float64)
@@ -174,18 +174,17 @@ class Policy:
             self._next = time.monotonic() + _PAUSE
             return
         self.path = Path(self._pose, time.monotonic())
-        self.node.destroy_subscription(self._subscription)
         self._next = time.monotonic()
 
     def _apply(self, question: dict[str, Any]) -> None:
         if "set" in question:
             self.habits = replace(self.habits, **question["set"])
-        if question.get("anew"):
-            self.path = None
-            self._subscription = self.node.create_subscription(
-                JointState, topics.JOINT_STATES, self._on_joints, topics.SENSOR_IN
-            )
-            self._pose = None
+        if question.get("swap"):  # another policy takes over: a newer epoch, a path from where the robot is
+            self.epoch, self._sequence, self.path = time.time_ns(), 0, None
+        if "hog" in question:
+            self._hoard.append(np.ones((question["hog"], 2**17)))  # [MiB], each page touched
+        if "litter" in question:
+            _litter(question["litter"])
         sent = []
         for how in question.get("send", []):
             sent.append([self._sequence + 1, time.monotonic_ns()])
@@ -229,9 +228,20 @@ class Policy:
     def _publish(self, msg: ActionChunkMsg, log: bool = True) -> None:
         if log:
             stamp = msg.header.stamp.sec + msg.header.stamp.nanosec * 1e-9
-            self._log.append((int(msg.sequence), stamp, time.time()))
+            self._log.append((int(msg.sequence), stamp, time.time(), time.monotonic_ns()))
             self._kept.append(msg)
         self._publisher.publish(msg)
+
+
+def _litter(seconds: float) -> None:
+    """Make and collect reference cycles for so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        rings: list[list[Any]] = [[] for _ in range(100_000)]
+        for ring in rings:
+            ring.append(ring)
+        del rings
+        gc.collect()
 
 
 def _f32(q: np.ndarray) -> np.ndarray:
@@ -242,6 +252,7 @@ def main() -> None:
     """Be a policy until stdin ends."""
     parser = argparse.ArgumentParser(prog="neon_ros.chaos.policy", description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=sorted(MODES), required=True)
+    parser.add_argument("--session", required=True)
     parser.add_argument("--absent", nargs="*", default=[])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from neon_ros.chaos import domains
 from neon_ros.chaos.child import PATIENCE, Child
 from neon_ros.chaos.referee import Law
 from neon_ros.chaos.tape import LENGTH, STATES, Records, Tape, measured_of, reports_of
@@ -174,9 +175,11 @@ class Rig:
             self.tape = Tape.open(setting.session)
             return child
         if name == "policy":
-            words = ("--mode", setting.mode, "--seed", str(setting.seed))
+            words = ("--mode", setting.mode, "--session", setting.session, "--seed", str(setting.seed))
             more = ("--absent", *self._absent) if self._absent else ()
             return self.launch("policy", "neon_ros.chaos.policy", *words, *more, asked=True)
+        if name == "rogue":
+            return self.launch("rogue", "neon_ros.chaos.rogue", "--domain", str(setting.robot_domain), asked=True)
         if name == "peer":
             return self.launch("peer", "neon_ros.chaos.peer", asked=True)
         return self.launch(name, *self.command_line(name))
@@ -339,6 +342,23 @@ class Rig:
         """Disarm and wait until the motor is silent."""
         self.peer.ask(call="disarm")
         self.until(lambda: self.state() == "INACTIVE", "INACTIVE")
+
+    @contextmanager
+    def beside(self, **changes: Any) -> Iterator[Rig]:
+        """Run a second graph with another setting, on domains of its own; this one is disarmed meanwhile."""
+        self.inactive()
+        folder = clear(self.setting.folder / "beside")
+        with domains.reserved() as ros_domain, domains.reserved() as robot_domain:
+            setting = replace(
+                self.setting,
+                ros_domain=ros_domain,
+                robot_domain=robot_domain,
+                session=session_name(),
+                folder=folder,
+                **changes,
+            )
+            with Rig(setting) as rig:
+                yield rig
 
     def be(self, mode_machine: int) -> None:
         """Let the robot be another variant, and the policy and the law follow; the motor must be silent."""

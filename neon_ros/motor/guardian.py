@@ -1,6 +1,6 @@
 """The guardian: ``python -m neon_ros.motor.guardian``.  Tiny, no ROS; it has the last word on the motors.
 
-It watches the motor's heartbeat in shared memory.  When the motor was commanding and its heart stops for 20 ms it takes
+It watches the motor's heartbeat in shared memory.  When the motor was commanding and its heart stops for 14 ms it takes
 over for good: damping frames on ``rt/lowcmd``, or on ``rt/arm_sdk`` the last pose with a weight that falls to zero,
 for five seconds.  A motor that comes back (SIGCONT) sees that it was replaced and leaves.
 """

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from neon_ros.chaos.faults import measured, processes
+from neon_ros.chaos.faults import chunks, files, measured, nodes, processes
 
-__all__ = ["measured", "processes"]
+__all__ = ["chunks", "files", "measured", "nodes", "processes"]
