@@ -8,6 +8,7 @@ a lifecycle transition; ``{"rogue": {...}}`` publishes chunks as a stranger; ``{
 
 from __future__ import annotations
 
+import argparse
 import random
 import time
 from collections.abc import Callable
@@ -37,9 +38,9 @@ NODE = "g1_command"
 class Peer:
     """The process's one object."""
 
-    def __init__(self) -> None:
+    def __init__(self, stranger: bool) -> None:
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node("chaos_peer")
+        self.node = rclpy.create_node("chaos_stranger" if stranger else "chaos_peer")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._triggers = {
@@ -50,7 +51,8 @@ class Peer:
         self._report: Any = None
         self._heard: Any = None
         self.node.create_subscription(GuardReport, topics.GUARD_REPORT, self._on_report, topics.EVERY_IN)
-        self.node.create_subscription(ActionChunkMsg, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN)
+        if not stranger:  # who has the topic in one type cannot open it in another
+            self.node.create_subscription(ActionChunkMsg, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN)
         self._foreign: Any = None
 
     def _on_report(self, msg: Any) -> None:
@@ -194,7 +196,9 @@ class Peer:
 
 def main() -> None:
     """Serve until stdin ends."""
-    peer = Peer()
+    parser = argparse.ArgumentParser(prog="neon_ros.chaos.peer", description=__doc__.splitlines()[0])
+    parser.add_argument("--stranger", action="store_true", help="hear no chunks, so that any topic may be opened")
+    peer = Peer(parser.parse_args().stranger)
     answer(ready=True)
     peer.run(Questions())
 

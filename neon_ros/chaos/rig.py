@@ -180,8 +180,9 @@ class Rig:
             return self.launch("policy", "neon_ros.chaos.policy", *words, *more, asked=True)
         if name == "rogue":
             return self.launch("rogue", "neon_ros.chaos.rogue", "--domain", str(setting.robot_domain), asked=True)
-        if name == "peer":
-            return self.launch("peer", "neon_ros.chaos.peer", asked=True)
+        if name in ("peer", "stranger"):
+            words = ("--stranger",) if name == "stranger" else ()
+            return self.launch(name, "neon_ros.chaos.peer", *words, asked=True)
         return self.launch(name, *self.command_line(name))
 
     def command_line(self, name: str) -> list[str]:
@@ -305,7 +306,7 @@ class Rig:
 
     def heal(self) -> None:
         """Take all faults away."""
-        self.robot.ask(set=HEALTHY)
+        self.robot.ask(set={**HEALTHY, "mode_machine": self.mode_machine})
         self.policy.ask(set=WELL)
 
     def arm(self) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def run_fault(rig: Rig, fault: Fault, trials: int, seed: int, bare: float = 0.0)
             outcome.trials += 1
     except NotRun as error:
         outcome.not_run = str(error)
-    except NeonError as error:
-        outcome.failure = str(error)
+    except Exception as error:  # one fault that cannot be measured must not hide what the others have shown
+        outcome.failure = str(error) if isinstance(error, NeonError) else f"{type(error).__name__}: {error}"
         with suppress(NeonError):
             rig.renew()
     outcome.measures = list(bench.measures.values())

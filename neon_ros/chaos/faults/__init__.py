@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from neon_ros.chaos.faults import chunks, files, measured, nodes, processes
+from neon_ros.chaos.faults import chunks, files, machine, measured, nodes, processes
 
-__all__ = ["chunks", "files", "measured", "nodes", "processes"]
+__all__ = ["chunks", "files", "machine", "measured", "nodes", "processes"]

@@ -15,18 +15,21 @@ from neon_ros.errors import NeonError
 def unfit_publisher(rig: Rig, bench: Bench) -> None:
     """Open one beside the policy and try to arm."""
     rig.inactive()
+    stranger = rig.start("stranger")
     for kind in ("type", "qos"):
         moment = time.monotonic_ns()
-        rig.peer.ask(foreign=kind)
+        stranger.ask(foreign=kind)
         try:
             rig.until(lambda: not rig.arm()["success"], "a refusal", 5.0)
             bench.took(f"arming refused, other {kind}", moment, time.monotonic_ns(), 1.0)
             time.sleep(0.2)
             bench.exactly("ARMING or ACTIVE", rig.state() in ("ARMING", "ACTIVE"), 0)
         finally:
-            rig.peer.ask(foreign="")
+            stranger.ask(foreign="")
             with suppress(NeonError):
                 rig.inactive()
+    stranger.kill()
+    rig.children.pop("stranger")
 
 
 @fault("F35", "lifecycle abuse: random transitions of g1_command, several at once", "never ARMING or ACTIVE by itself")
