@@ -7,8 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from neon_ros.chaos.referee import judge
 from neon_ros.chaos.rig import Rig
 from neon_ros.chaos.table import Measure
+from neon_ros.chaos.tape import standstill
 from neon_ros.errors import NeonError
 
 CYCLE = 0.002
@@ -28,12 +32,17 @@ class Bench:
     :param chance: seeded; everything random comes from it.
     :param trial: number of the present trial.
     :param bare: p99.9 of a bare loop's lateness in this run [s].
+    :param breaches: of the invariants, in words.
+    :param stood: how long the machine stood still in the present trial [s].
     """
 
     chance: random.Random
     bare: float = 0.0
     trial: int = 0
     measures: dict[str, Measure] = field(default_factory=dict)
+    breaches: list[str] = field(default_factory=list)
+    stood: float = 0.0
+    _mark: int = 0
     _before: dict[str, int] = field(default_factory=dict)
 
     def took(
@@ -70,9 +79,20 @@ class Bench:
             self.measures[what] = Measure(what, bound, unit, least, typical, timed)
         return self.measures[what]
 
-    def begin(self) -> None:
+    def begin(self, rig: Rig) -> None:
         """Begin a trial."""
         self._before = {what: len(measure.values) for what, measure in self.measures.items()}
+        self._mark, self.stood = rig.mark(), 0.0
+
+    def judge(self, rig: Rig) -> None:
+        """Let the referee judge what the robot heard since the last time; before another law holds, and at the end."""
+        records = rig.records(min(self._mark, rig.mark()))
+        self._mark = rig.mark()
+        self.stood = max(self.stood, standstill(records))
+        found = judge(records, rig.law)
+        if found and not self.breaches:
+            np.save(rig.setting.folder / "breach.npy", records)
+        self.breaches += [str(breach) for breach in found]
 
     def withdraw(self) -> None:
         """Forget what the present trial has measured."""
@@ -102,7 +122,6 @@ class Fault:
     :param inject: one trial; the graph is ACTIVE before it, unless ``armed`` is false.
     :param most: trials that are worth their time, however many are asked for.
     :param armed: whether the graph must be ACTIVE before each trial.
-    :param judged: whether the referee judges the stream of commands of each trial.
     """
 
     id: str
@@ -111,7 +130,6 @@ class Fault:
     inject: Callable[[Rig, Bench], None]
     most: int = 10_000
     armed: bool = True
-    judged: bool = True
 
 
 FAULTS: dict[str, Fault] = {}
@@ -119,12 +137,12 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    number: str, title: str, required: str, most: int = 10_000, armed: bool = True, judged: bool = True
+    number: str, title: str, required: str, most: int = 10_000, armed: bool = True
 ) -> Callable[[Callable[[Rig, Bench], None]], Callable[[Rig, Bench], None]]:
     """Register a function as the injection of a fault."""
 
     def register(inject: Callable[[Rig, Bench], None]) -> Callable[[Rig, Bench], None]:
-        FAULTS[number] = Fault(number, title, required, inject, most, armed, judged)
+        FAULTS[number] = Fault(number, title, required, inject, most, armed)
         return inject
 
     return register

@@ -1,8 +1,8 @@
 """``python -m neon_ros.chaos.peer``: the operator's hand on the ROS side, and a stranger where one is asked for.
 
 Questions on stdin, each answered: ``{"call": "arm"}`` calls a Trigger service; ``{"report": true}`` returns the newest
-guard report; ``{"parameters": {name: value}}`` tries to set parameters of g1_command; ``{"transition": label}`` asks for
-a lifecycle transition; ``{"rogue": {...}}`` publishes chunks as a stranger; ``{"flood": {...}}`` floods with garbage;
+guard report; ``{"parameters": {name: value}}`` tries to set parameters of g1_command; ``{"transition": label}`` asks
+for a lifecycle transition; ``{"rogue": {...}}`` publishes chunks as a stranger; ``{"flood": {...}}`` floods with garbage;
 ``{"foreign": kind}`` opens a publisher that does not fit, ``{"foreign": ""}`` closes it.
 """
 
@@ -134,7 +134,9 @@ class Peer:
                 for _ in range(chance.randint(1, 3))
             ]
             if chance.random() < 0.3:
-                futures.append(self._triggers[chance.choice((topics.DISARM, topics.STOP))].call_async(Trigger.Request()))
+                futures.append(
+                    self._triggers[chance.choice((topics.DISARM, topics.STOP))].call_async(Trigger.Request())
+                )
             for future in futures:
                 self._until(future.done, time.monotonic() + _PATIENCE, "answer of a transition")
                 granted += bool(future.result().success)

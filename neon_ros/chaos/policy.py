@@ -1,8 +1,8 @@
 """``python -m neon_ros.chaos.policy``: a policy with smooth, right chunks that misbehaves on request.
 
 Every joint of the mode follows ``q0 + A (1 - cos(w (t - t0)))``, each with its own ``w``, so that at any time some are
-fast.  Questions on stdin: ``{"set": {...}}`` changes :class:`Habits`; ``{"send": {...}}`` sends chunks that are wrong in
-one way; ``{"log": true}`` asks for what was sent.
+fast.  Questions on stdin: ``{"set": {...}}`` changes :class:`Habits`; ``{"send": [...]}`` sends chunks that are wrong
+in one way; ``{"log": true}`` asks for what was sent.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 Array = NDArray[np.float64]
 
 _GAP = 5.0  # periods without a frame after which another process may have written; until then each frame is one step
+_SOON = 0.5  # periods
 _NEW = 0.05  # [s] of silence after which a stream begins anew
 _PAST = 6  # LowStates before a command that the guard may have judged it by: 12 ms
 _ROUNDED = 1e-6  # relative, of products of float32 numbers
@@ -76,6 +77,20 @@ class Breach(NamedTuple):
         return f"{self.law}{joint}: got {self.value:.6g}; allowed: {self.allowed:.6g} (at {self.time} ns)"
 
 
+def _without_repeats(commands: Records, law: Law) -> Records:
+    """Return the frames without those that repeat the one before them much sooner than a period after it.
+
+    A tick that comes right after a late one is no new period; the command stays.
+    """
+    if len(commands) < 2:
+        return commands
+    soon = np.diff(commands["time"].astype(np.float64)) < _SOON * law.period * 1e9
+    same = (commands["q"][1:] == commands["q"][:-1]).all(axis=1) & (commands["dq"][1:] == commands["dq"][:-1]).all(
+        axis=1
+    )
+    return commands[np.concatenate([[True], ~(soon & same)])]
+
+
 def is_damping(commands: Records, law: Law) -> NDArray[np.bool_]:
     """Return which LowCmds on ``rt/lowcmd`` are damping frames (n,): their kd is that of damping, or kp is 0."""
     low = commands["kind"] != ARM_SDK
@@ -88,7 +103,7 @@ def judge(records: Records, law: Law) -> list[Breach]:
     """Return every breach in a piece of tape, in the order of the invariants."""
     commands = commands_of(records)
     breaches = _frames(commands, law)
-    commands = commands[(commands["flaws"] & BAD_CRC) == 0]
+    commands = _without_repeats(commands[(commands["flaws"] & BAD_CRC) == 0], law)
     if len(commands) == 0:
         return breaches
     breaches += _values(commands, law)
@@ -106,7 +121,7 @@ def pieces(commands: Records, law: Law) -> list[Records]:
     A tick that came late, or not at all, may not make a larger step: each frame is one period after the one before.
     """
     moving = ~is_damping(commands, law)
-    gap = np.diff(commands["time"].astype(np.int64)) > _GAP * law.period * 1e9
+    gap = np.diff(commands["time"].astype(np.float64)) > _GAP * law.period * 1e9
     cut = np.flatnonzero(gap | (moving[1:] != moving[:-1])) + 1
     return [piece for piece in np.split(commands, cut) if len(piece) > 1 and not is_damping(piece[:1], law)[0]]
 
@@ -216,7 +231,7 @@ def _ramps(commands: Records, law: Law) -> list[Breach]:
 def _starts(commands: Records, measured: Records, law: Law) -> list[Breach]:
     """I8: the first moving command after silence or damping is the measured pose, at rest, with no authority yet."""
     moving = ~is_damping(commands, law)
-    elapsed = np.diff(commands["time"].astype(np.int64)) * 1e-9
+    elapsed = np.diff(commands["time"].astype(np.float64)) * 1e-9
     begins = np.flatnonzero(moving[1:] & (~moving[:-1] | (elapsed > _NEW))) + 1
     found = []
     for index in begins:
@@ -228,7 +243,9 @@ def _starts(commands: Records, measured: Records, law: Law) -> list[Breach]:
         one = command[None]
         found += _report("I8 first pose", one, away[None], np.full(NUM_JOINTS, 1e-3))
         found += _report("I8 first velocity", one, np.abs(command["dq"].astype(np.float64))[None], np.zeros(NUM_JOINTS))
-        authority = float(command["weight"] if command["kind"] == ARM_SDK else (command["kp"] / law.kp.clip(1e-9)).max())
+        authority = float(
+            command["weight"] if command["kind"] == ARM_SDK else (command["kp"] / law.kp.clip(1e-9)).max()
+        )
         allowed = 2.0 * law.rise * law.period + 1e-6
         if authority > allowed:
             found.append(Breach(int(command["time"]), "I8 authority", "", authority, allowed))

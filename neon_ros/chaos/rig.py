@@ -2,89 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from neon_ros.chaos import domains
 from neon_ros.chaos.child import PATIENCE, Child
-from neon_ros.chaos.referee import Law
-from neon_ros.chaos.tape import LENGTH, STATES, Records, Tape, measured_of, reports_of
+from neon_ros.chaos.setting import ARM_SECONDS, HEALTHY, WELL, Setting, clear, law_of, session_name
+from neon_ros.chaos.tape import STATES, Records, Tape, measured_of, reports_of
 from neon_ros.errors import NeonError, RobotError, refuse
 from neon_ros.graph import build
-from neon_ros.guard.config import GuardConfig
-from neon_ros.guard.limits import motion_limits
 from neon_ros.motor.locks import FOLDER
 from neon_ros.motor.shared import MotorMemory
-from neon_ros.robot.gains import DAMPING_KD, MODE_GAINS, gains
-from neon_ros.robot.joints import JOINT_INDEX, NUM_JOINTS
+from neon_ros.robot.joints import JOINT_INDEX
 from neon_ros.robot.modes import control_mode
 from neon_ros.robot.variants import variant
 
 Found = TypeVar("Found")
 
-ARM_SECONDS = 0.3
-"""Of a simulated robot: a real one takes two seconds, which no fault here depends on [s]."""
 SETTLED = 0.7  # [s] from ACTIVE until the joints are on the policy's path
 _POLL = 0.005
+_OUTSIDE = ("stub", "peer", "stranger", "rogue", "loading")
+"""Processes that are no part of the graph under test: its environment is not theirs."""
 _GUARDIAN = 0.03  # [s] age of a beat that shows a living guardian
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a graph is run.
-
-    :param mode: control mode.
-    :param ros_domain: domain of the ROS nodes; ``robot_domain`` of the stub robot, not the same.
-    :param session: of its shared memory.
-    :param folder: for logs.
-    :param seed: of everything random.
-    :param environment: variables added to the motor, the guardian, g1_command and the policy.
-    :param prepare: called in each of these and the stub before it runs.
-    :param fifo: whether to ask for SCHED_FIFO.
-    :param motor_words: added to the motor's command line.
-    """
-
-    mode: str
-    ros_domain: int
-    robot_domain: int
-    session: str
-    folder: Path
-    seed: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[], None] | None = None
-    fifo: bool = True
-    motor_words: tuple[str, ...] = ()
-
-
-def law_of(mode_name: str, mode_machine: int = 5) -> Law:
-    """Return what commands of a mode on a variant must keep to, at the guard's default settings."""
-    mode, which, config = control_mode(mode_name), variant(mode_machine), GuardConfig()
-    limits, present, chosen = motion_limits(which, config.limits), which.present(), gains(MODE_GAINS[mode_name])
-    sdk = mode.topic == "arm_sdk"
-    held = present & (np.arange(NUM_JOINTS) >= 12) if sdk else present
-    return Law(
-        lower=limits.lower,
-        upper=limits.upper,
-        velocity=limits.velocity,
-        acceleration=limits.acceleration,
-        jerk=limits.jerk,
-        torque=which.limits().effort * config.torque_margin,
-        kp=chosen.kp * held,
-        kd=chosen.kd * held,
-        damping_kd=DAMPING_KD * (1.0 if not sdk else 0.0),
-        held=held,
-        period=config.period,
-        rise=1.0 / ARM_SECONDS,
-        fall=1.0 / config.release_seconds if sdk else 1.0 / config.damp_seconds,
-    )
 
 
 class Rig:
@@ -156,7 +100,7 @@ class Rig:
         if key in self.children:
             self.children.pop(key).kill()
         setting = self.setting
-        environment = {**self._graph.environment, **setting.environment}
+        environment = {**self._graph.environment, **({} if name in _OUTSIDE else setting.environment)}
         log = setting.folder / f"{name}.log"
         child = Child(key, ["-m", module, *words], log, asked, environment, setting.prepare)
         self.children[key] = child
@@ -181,8 +125,8 @@ class Rig:
         if name == "rogue":
             return self.launch("rogue", "neon_ros.chaos.rogue", "--domain", str(setting.robot_domain), asked=True)
         if name in ("peer", "stranger"):
-            words = ("--stranger",) if name == "stranger" else ()
-            return self.launch(name, "neon_ros.chaos.peer", *words, asked=True)
+            deaf = ["--stranger"] if name == "stranger" else []
+            return self.launch(name, "neon_ros.chaos.peer", *deaf, asked=True)
         return self.launch(name, *self.command_line(name))
 
     def command_line(self, name: str) -> list[str]:
@@ -249,7 +193,9 @@ class Rig:
         while not (value := done()):
             if time.monotonic() > deadline:
                 dead = [f"{name}: {child.last_words()}" for name, child in self.children.items() if not child.alive]
-                raise RobotError(refuse(what, f"none in {timeout:g} s; {self.now()}; {' '.join(dead)}", "a sound graph"))
+                raise RobotError(
+                    refuse(what, f"none in {timeout:g} s; {self.now()}; {' '.join(dead)}", "a sound graph")
+                )
             time.sleep(_POLL)
         return value
 
@@ -323,7 +269,8 @@ class Rig:
                 self.start(name)
         self.heal()
         self.wait_ready()
-        deadline, answer = time.monotonic() + PATIENCE, {}
+        answer: dict[str, Any] = {}
+        deadline = time.monotonic() + PATIENCE
         while self.state() not in ("ACTIVE", "ARMING"):
             if time.monotonic() > deadline:
                 raise RobotError(refuse("arm", answer.get("message", "no answer"), "a robot that can be armed"))
@@ -340,7 +287,9 @@ class Rig:
             raise RobotError(refuse("the graph before the fault", self.now(), "ACTIVE"))
 
     def inactive(self) -> None:
-        """Disarm and wait until the motor is silent."""
+        """Disarm and wait until the motor is silent; one that has ended is."""
+        if not (self.motor.alive and self.command.alive):
+            return
         self.peer.ask(call="disarm")
         self.until(lambda: self.state() == "INACTIVE", "INACTIVE")
 
@@ -372,56 +321,3 @@ class Rig:
     def logs(self) -> str:
         """Return the names of the log files, for an operator."""
         return ", ".join(sorted(str(path) for path in self.setting.folder.glob("*.log")))
-
-
-HEALTHY: dict[str, Any] = {
-    "lowstate": "ok",
-    "loss": 0.0,
-    "spike": "",
-    "spikes": 0,
-    "tilt": 0.0,
-    "surface": 35.0,
-    "winding": 45.0,
-    "motorstate": 0,
-    "blocked": -1.0,
-    "lag": 0.0,
-    "mode_machine": 5,
-    "mode_pr": 0,
-    "soc": 80.0,
-    "owner": "",
-    "stubborn": False,
-    "remote": "",
-    "powered": True,
-}
-"""The robot's ills when there are none; ``owner`` is none, so that arming is quick."""
-
-WELL: dict[str, Any] = {
-    "rate": 20.0,
-    "delay": 0.0,
-    "jitter": 0.0,
-    "loss": 0.0,
-    "burst": 1,
-    "duplicate": 0.0,
-    "amplitude": 0.05,
-    "swing": 0.0,
-    "mute": False,
-    "wrong": "",
-}
-"""The policy's habits when it behaves."""
-
-
-def clear(folder: Path) -> Path:
-    """Return an empty folder for logs."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def session_name() -> str:
-    """Return a session that no other run uses."""
-    return f"chaos-{os.getpid()}-{time.monotonic_ns() % 100000}"
-
-
-TAPE_SECONDS = LENGTH / 1050
-"""How far back a tape reaches [s]: 500 commands, 500 measurements and 50 reports a second."""
-

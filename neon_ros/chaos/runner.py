@@ -11,14 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from neon_ros.chaos import faults
 from neon_ros.chaos.bench import FAULTS, Bench, Fault, NotRun
-from neon_ros.chaos.referee import judge
 from neon_ros.chaos.rig import Rig
 from neon_ros.chaos.table import Outcome
-from neon_ros.chaos.tape import standstill
 from neon_ros.errors import ConfigError, NeonError, refuse
 
 STOOD = 0.003
@@ -71,18 +67,12 @@ def run_fault(rig: Rig, fault: Fault, trials: int, seed: int, bare: float = 0.0)
     try:
         while outcome.trials < min(trials, fault.most):
             bench.trial = outcome.trials
-            bench.begin()
             if fault.armed:
                 rig.active()
-            mark = rig.mark()
+            bench.begin(rig)
             fault.inject(rig, bench)
-            records = rig.records(min(mark, rig.mark()))
-            if fault.judged:
-                found = [str(breach) for breach in judge(records, rig.law)]
-                if (found or not bench.fits(bare)) and not outcome.breaches:
-                    np.save(rig.setting.folder / f"{fault.id}.npy", records)
-                outcome.breaches += found
-            if standstill(records) > STOOD and outcome.repeated < _REPEATS * trials and not bench.fits(bare):
+            bench.judge(rig)
+            if bench.stood > STOOD and outcome.repeated < _REPEATS * trials and not bench.fits(bare):
                 outcome.repeated += 1  # the robot's own cycle was as late as that: the machine measured, not the graph
                 bench.withdraw()
                 continue
@@ -93,6 +83,7 @@ def run_fault(rig: Rig, fault: Fault, trials: int, seed: int, bare: float = 0.0)
         outcome.failure = str(error) if isinstance(error, NeonError) else f"{type(error).__name__}: {error}"
         with suppress(NeonError):
             rig.renew()
+    outcome.breaches = bench.breaches
     outcome.measures = list(bench.measures.values())
     outcome.seconds = time.monotonic() - began
     return outcome

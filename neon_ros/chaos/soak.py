@@ -83,6 +83,7 @@ def run(rig: Rig, seconds: float, seed: int, say: Callable[[str], None]) -> Outc
         bench = Bench(random.Random(chance.random()))
         try:
             rig.active()
+            bench.begin(rig)
             _remember(rig, tally)
             _pause(watch, chance.uniform(0.5, 6.0))
             FAULTS[name].inject(rig, bench)

@@ -17,7 +17,19 @@ from typing import Any
 import numpy as np
 
 from neon_ros.chaos.pipe import Questions, answer
-from neon_ros.chaos.tape import ARM_SDK, BAD_CRC, BAD_MODE, BAD_SLOTS, LOWCMD, MEASURED, RECORD, REPORT, SILENT, STATES, Tape
+from neon_ros.chaos.tape import (
+    ARM_SDK,
+    BAD_CRC,
+    BAD_MODE,
+    BAD_SLOTS,
+    LOWCMD,
+    MEASURED,
+    RECORD,
+    REPORT,
+    SILENT,
+    STATES,
+    Tape,
+)
 from neon_ros.errors import ContractError, NeonError, RobotError
 from neon_ros.motor.link import Link
 from neon_ros.motor.realtime import DDS_PRIORITY, lock_memory, prefer_fifo, quiet_interpreter, threads_under_fifo
@@ -31,7 +43,7 @@ PERIOD_NS = 2_000_000
 PRIORITY = 70  # of SCHED_FIFO: a robot has a computer of its own, nothing here may delay it
 _TOPICS = {"lowcmd": LOWCMD, "arm_sdk": ARM_SDK}
 _DEPTH = 64  # LowCmds kept while the machine stands still: none is missed for 128 ms
-_STILL = (0.0, 0.0, 0.0)
+_STILL: tuple[float, ...] = (0.0, 0.0, 0.0)
 _LOOK = 25  # cycles between two looks for a motor's memory
 
 

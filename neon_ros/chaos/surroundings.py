@@ -13,6 +13,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ _CLOCK_SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -59,6 +61,32 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   now->tv_sec = exact.tv_sec;
   now->tv_usec = exact.tv_nsec / 1000;
   return result;
+}
+
+/* Waits for a time of this clock are waits of the kernel for a time of its own; those of the steady clock are small. */
+static struct timespec unshifted(const struct timespec *until) {
+  struct timespec kernel = *until;
+  if (shift && until->tv_sec > 1000000000LL) {
+    long long ns = until->tv_sec * 1000000000LL + until->tv_nsec - *shift;
+    kernel.tv_sec = ns / 1000000000LL;
+    kernel.tv_nsec = ns % 1000000000LL;
+  }
+  return kernel;
+}
+
+int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until) {
+  static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+  if (!real) real = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+  if (!real) real = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+  struct timespec kernel = unshifted(until);
+  return real(cond, mutex, &kernel);
+}
+
+int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t id, const struct timespec *until) {
+  static int (*real)(pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *);
+  if (!real) real = dlsym(RTLD_NEXT, "pthread_cond_clockwait");
+  struct timespec kernel = unshifted(until);
+  return real(cond, mutex, id, &kernel);
 }
 
 time_t time(time_t *out) {
@@ -137,17 +165,24 @@ class Network:
         """Move the calling process into it; for a new process before it runs its program."""
         _check(_LIBC.setns(self._file, _CLONE_NEWNET), "setns")
 
-    def loopback(self, up: bool) -> None:
-        """Set its only interface up or down."""
+    def loopback(self, up: bool) -> int:
+        """Set its only interface up or down; return when, just before [ns, steady clock]."""
+        told, tell = os.pipe()
         child = os.fork()
         if child == 0:
             with suppress(OSError):
                 self.enter()
+                moment = time.monotonic_ns()
                 _set_loopback(up)
-                os._exit(0)
-            os._exit(1)
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+                os.write(tell, str(moment).encode())
+            os._exit(0)
+        os.close(tell)
+        said = os.read(told, 32)
+        os.close(told)
+        os.waitpid(child, 0)
+        if not said:
             raise NotRun(f"the interface cannot be set {'up' if up else 'down'}")
+        return int(said)
 
     def close(self) -> None:
         """Give it up."""

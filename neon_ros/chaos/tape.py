@@ -155,6 +155,6 @@ def reports_of(records: Records) -> Records:
 
 
 def standstill(records: Records) -> float:
-    """Return how late the robot's own cycle was at most [s]: it has the highest priority, so the machine stood still."""
+    """Return how late the robot's own cycle was at most [s]: at the highest priority, so the machine stood still."""
     cycles = records[(records["kind"] == MEASURED) | (records["kind"] == SILENT)]
     return float(cycles["age"].max()) if len(cycles) else 0.0

@@ -10,12 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from neon_ros.chaos import domains, soak, table
-from neon_ros.chaos.rig import Rig, Setting, clear, session_name
-from neon_ros.chaos.runner import baseline, chosen, machine_line, run as run_faults
+from neon_ros.chaos.rig import Rig
+from neon_ros.chaos.runner import baseline, chosen, machine_line
+from neon_ros.chaos.runner import run as run_faults
+from neon_ros.chaos.setting import Setting, clear, session_name
 from neon_ros.cli import words
 from neon_ros.robot.modes import MODES
 
-USAGE = """usage: neon chaos [F1 F4 ...] [--trials N] [--mode MODE] [--soak MINUTES] [--seed N] [--json FILE] [--no-fifo]
+USAGE = """usage: neon chaos [F1 F4 ...] [--trials N] [--mode MODE] [--soak MINUTES] [--seed N]
+                  [--json FILE] [--no-fifo]
 
 Start motor, guardian and g1_command between a stub robot and a stub policy, hurt them in every way of the table of
 faults, and print fault, reaction, measured time, bound and verdict.  Exit 1 when any fails.

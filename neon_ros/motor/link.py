@@ -126,7 +126,6 @@ class PayloadReader:
             self._waitset.wait(int(left * 1e9))
         return payload
 
-
     def wait_each(self, timeout: float) -> list[bytes]:
         """Wait for payloads and return all that came, the oldest first; for those who must not miss one.
 

@@ -31,7 +31,8 @@ def _offer(rig: Rig, how: str) -> tuple[int, int]:
     time.sleep(_QUIET)
     after = rig.report()
     rig.habits(mute=False)
-    return tuple(after[name] - before[name] for name in ("chunks_admitted", "chunks_refused"))  # type: ignore[return-value]
+    admitted, refused = (int(after[name] - before[name]) for name in ("chunks_admitted", "chunks_refused"))
+    return admitted, refused
 
 
 @fault("F3", "inference of 240 ms, of a random time up to it, of 500 ms", "no starved tick up to 240 ms; then as F1")
@@ -114,7 +115,9 @@ def not_finite(rig: Rig, bench: Bench) -> None:
     bench.took("HOLD after the third in a row was sent", log[2][3] if len(log) > 2 else 0, hold, _HOP)
 
 
-@fault("F13", "policy jumps by 1 rad, asks for a pose 6 rad away", "limited motion, alarm; what is far outside is refused")
+@fault(
+    "F13", "policy jumps by 1 rad, asks for a pose 6 rad away", "limited motion, alarm; what is far outside is refused"
+)
 def jumps(rig: Rig, bench: Bench) -> None:
     """Let every chunk jump for a second, then offer one far outside the range."""
     mark = rig.mark()
@@ -127,7 +130,7 @@ def jumps(rig: Rig, bench: Bench) -> None:
     bench.counted("interventions counted", int(reports_of(records)["limited"][-1]) - limited, float("inf"), least=1)
     bench.exactly("DAMPING", "DAMPING" in reactions.states_after(records, 0), 0)
     time.sleep(0.6)
-    admitted, refused = _offer(rig, "far")
+    admitted, _ = _offer(rig, "far")
     bench.exactly("admitted 6 rad away", admitted, 0)
 
 
@@ -150,6 +153,7 @@ def wrong_names(rig: Rig, bench: Bench) -> None:
 def _smaller(rig: Rig, bench: Bench) -> None:
     """Be a robot without wrists and two waist joints: its chunks have 23 names."""
     rig.inactive()
+    bench.judge(rig)
     rig.be(4)
     time.sleep(0.3)
     admitted, _ = _offer(rig, "")
@@ -161,6 +165,7 @@ def _smaller(rig: Rig, bench: Bench) -> None:
         bench.exactly("23 joints admitted on it", admitted, 1)
     finally:
         rig.inactive()
+        bench.judge(rig)
         rig.be(5)
         rig.policy.kill()
 

@@ -70,7 +70,12 @@ def _odd(bench: Bench, low: float, high: float) -> Any:
     )
 
 
-@fault("F27", "settings out of range, of a wrong type, limits wider than the URDF's", "refused; limits only tighten", armed=False)
+@fault(
+    "F27",
+    "settings out of range, of a wrong type, limits wider than the URDF's",
+    "refused; limits only tighten",
+    armed=False,
+)
 def wrong_settings(rig: Rig, bench: Bench) -> None:
     """Offer settings to the guard, the limits and the motor's command line; nothing wide may pass."""
     taken = 0

@@ -121,7 +121,8 @@ def overheated(rig: Rig, bench: Bench) -> None:
 @fault("F20", "motor fault bits; battery below 20 %", "HOLD or DAMPING, arming refused")
 def faulty_motor(rig: Rig, bench: Bench) -> None:
     """Report an overcurrent, then an empty battery."""
-    for index, (what, ills) in enumerate((("motorstate", {"motorstate": 1}), ("battery", {"soc": 15.0}))):
+    kinds: tuple[tuple[str, dict[str, float]], ...] = (("motorstate", {"motorstate": 1}), ("battery", {"soc": 15.0}))
+    for index, (what, ills) in enumerate(kinds):
         if index:
             rig.active()
         mark = rig.mark()

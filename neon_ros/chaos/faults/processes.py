@@ -139,7 +139,11 @@ def told_to_end(rig: Rig, bench: Bench) -> None:
     bench.took("DAMPING after g1_command is told to end", moment, damping, 0.5)
 
 
-@fault("F8", "an exception in the loop of the motor, of the guardian, in a callback of g1_command", "DAMPING, one traceback")
+@fault(
+    "F8",
+    "an exception in the loop of the motor, of the guardian, in a callback of g1_command",
+    "DAMPING, one traceback",
+)
 def exceptions(rig: Rig, bench: Bench) -> None:
     """Raise in each process in turn."""
     for name in ("motor", "g1_command", "guardian"):
