@@ -2,7 +2,8 @@
 
 Questions on stdin, each answered: ``{"call": "arm"}`` calls a Trigger service; ``{"report": true}`` returns the newest
 guard report; ``{"parameters": {name: value}}`` tries to set parameters of g1_command; ``{"transition": label}`` asks
-for a lifecycle transition; ``{"rogue": {...}}`` publishes chunks as a stranger; ``{"flood": {...}}`` floods with garbage;
+for a lifecycle transition; ``{"rogue": {...}}`` publishes chunks as a stranger; ``{"flood": {...}}`` floods with
+garbage;
 ``{"foreign": kind}`` opens a publisher that does not fit, ``{"foreign": ""}`` closes it.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +51,7 @@ class Peer:
         self._set = self.node.create_client(SetParameters, f"{NODE}/set_parameters")
         self._change = self.node.create_client(ChangeState, f"{NODE}/change_state")
         self._report: Any = None
-        self._heard: Any = None
+        self._heard: deque[Any] = deque(maxlen=8)
         self.node.create_subscription(GuardReport, topics.GUARD_REPORT, self._on_report, topics.EVERY_IN)
         if not stranger:  # who has the topic in one type cannot open it in another
             self.node.create_subscription(ActionChunkMsg, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN)
@@ -59,7 +61,7 @@ class Peer:
         self._report = msg
 
     def _on_chunk(self, msg: Any) -> None:
-        self._heard = msg
+        self._heard.append(msg)
 
     def run(self, questions: Questions) -> None:
         """Serve questions until the runner closes the pipe."""
@@ -145,13 +147,13 @@ class Peer:
     def _rogue(self, count: int, how: str, seed: int) -> dict[str, Any]:
         """Publish ``count`` chunks as a stranger: ``forged`` (newer), ``replayed``, ``flipped`` or ``truncated``."""
         deadline = time.monotonic() + _PATIENCE
-        self._until(lambda: self._heard is not None, deadline, "chunk to copy")
+        self._until(lambda: len(self._heard) == 8, deadline, "chunks to copy")
         chance = random.Random(seed)
         publisher = self.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
         self._until(lambda: publisher.get_subscription_count() > 0, deadline, "reader of chunks")
         first = time.monotonic_ns()
         for index in range(count):
-            msg = self._heard
+            msg = self._heard[0 if how == "replayed" else -1]
             if how != "replayed":
                 msg.sequence += 1000 + index
                 for place in range(len(msg.q)):
@@ -169,7 +171,7 @@ class Peer:
         """Publish garbage on action_chunk at ``rate`` [Hz]; return how many."""
         chance = random.Random(seed)
         publisher = self.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
-        good = serialize_message(self._heard or ActionChunkMsg())
+        good = serialize_message(self._heard[-1] if self._heard else ActionChunkMsg())
         sent, began = 0, time.monotonic()
         while (now := time.monotonic()) - began < seconds:
             if sent > (now - began) * rate:

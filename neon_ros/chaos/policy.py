@@ -190,7 +190,7 @@ class Policy:
             sent.append([self._sequence + 1, time.monotonic_ns()])
             self._publish(self._message(time.monotonic(), how))
         if question.get("replay"):
-            for msg in list(self._kept)[: question["replay"]]:
+            for msg in list(self._kept)[-question["replay"] : -2]:  # the newest may not have been heard yet
                 self._publish(msg, log=False)
         log = list(self._log) if question.get("log") else []
         answer(sent=sent, log=log, sequence=self._sequence, epoch=self.epoch, started=self.path is not None)

@@ -22,6 +22,18 @@ def _held(records: Records) -> int:
     return sum(state != "ACTIVE" for state in reactions.states_after(records, 0))
 
 
+def _settled(rig: Rig) -> dict[str, Any]:
+    """Return a report of the door's counts once nothing is under way any more; the policy must be mute."""
+    before: dict[str, Any] = {}
+    while True:
+        time.sleep(_QUIET)
+        report = rig.report()
+        counts = {name: report[name] for name in ("chunks_admitted", "chunks_refused")}
+        if counts == before:
+            return report
+        before = counts
+
+
 def _offer(rig: Rig, how: str) -> tuple[int, int]:
     """Send one chunk with something wrong while the policy is else silent; return (admitted, refused)."""
     rig.habits(mute=True)
@@ -83,8 +95,8 @@ def chunks_disordered(rig: Rig, bench: Bench) -> None:
     rig.habits(jitter=0.5, duplicate=0.3, rate=50.0)
     time.sleep(2.0)
     rig.habits(mute=True)
-    time.sleep(0.6 + _QUIET)
-    admitted = rig.report()["chunks_admitted"] - before
+    time.sleep(0.6)
+    admitted = _settled(rig)["chunks_admitted"] - before
     newest, rightly = sequence - 1, 0
     for number, stamp, sent, _ in rig.policy.ask(log=True)["log"]:
         if number > newest and sent - stamp < _LENGTH:
@@ -200,12 +212,10 @@ def replayed(rig: Rig, bench: Bench) -> None:
     """Send the last chunks of the policy again, from itself and from a stranger."""
     mark = rig.mark()
     rig.habits(mute=True)
-    time.sleep(_QUIET)
-    before = rig.report()["chunks_admitted"]
+    before = _settled(rig)["chunks_admitted"]
     rig.policy.ask(replay=64)
     rig.peer.ask(rogue={"count": 8, "how": "replayed", "seed": 0})
-    time.sleep(_QUIET)
-    bench.exactly("replayed chunks admitted", rig.report()["chunks_admitted"] - before, 0)
+    bench.exactly("replayed chunks admitted", _settled(rig)["chunks_admitted"] - before, 0)
     rig.habits(mute=False)
     time.sleep(0.2)
     bench.exactly("the policy is still heard", rig.report()["chunks_admitted"] > before, 1)
