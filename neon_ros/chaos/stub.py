@@ -197,13 +197,14 @@ class Stub:
         if self.ills.powered:
             share = cmd.weight if kind == ARM_SDK else 1.0
             follows = share * (cmd.kp > 0)
-            self._move(self.q + follows * (cmd.q - self.q), follows * cmd.dq)
+            wanted = cmd.q
+            wanted[self.ills.joint] -= self.ills.lag
+            self._move(self.q + follows * (wanted - self.q), follows * cmd.dq)
 
     def _move(self, q: np.ndarray, dq: np.ndarray) -> None:
         ills, joint = self.ills, self.ills.joint
         if ills.blocked >= 0.0:
             q[joint] = min(max(q[joint], self._anchor - ills.blocked), self._anchor + ills.blocked)
-        q[joint] -= ills.lag
         self.q, self._dq = q, dq
 
     def _measure(self) -> int:
