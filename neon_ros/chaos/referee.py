@@ -19,7 +19,7 @@ from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 Array = NDArray[np.float64]
 
 _GAP = 5.0  # periods without a frame after which another process may have written; until then each frame is one step
-_SOON = 0.5  # periods
+_SOON, _NEAR = 0.5, 6  # periods that a tick is early or late; frames around it
 _NEW = 0.05  # [s] of silence after which a stream begins anew
 _PAST = 6  # LowStates before a command that the guard may have judged it by: 12 ms
 _ROUNDED = 1e-6  # relative, of products of float32 numbers
@@ -78,17 +78,19 @@ class Breach(NamedTuple):
 
 
 def _without_repeats(commands: Records, law: Law) -> Records:
-    """Return the frames without those that repeat the one before them much sooner than a period after it.
+    """Return the frames without those that repeat the one before them near a tick that did not come in time.
 
-    A tick that comes right after a late one is no new period; the command stays.
+    A tick that comes right after a late one is no new period; the command stays.  Where the ticks are regular, a
+    repeated frame is a joint that stands still for a period, and is judged.
     """
     if len(commands) < 2:
         return commands
-    soon = np.diff(commands["time"].astype(np.float64)) < _SOON * law.period * 1e9
+    irregular = np.abs(np.diff(commands["time"].astype(np.float64)) * 1e-9 - law.period) > _SOON * law.period
+    near = np.convolve(irregular, np.ones(2 * _NEAR + 1), "same") > 0
     same = (commands["q"][1:] == commands["q"][:-1]).all(axis=1) & (commands["dq"][1:] == commands["dq"][:-1]).all(
         axis=1
     )
-    return commands[np.concatenate([[True], ~(soon & same)])]
+    return commands[np.concatenate([[True], ~(near & same)])]
 
 
 def is_damping(commands: Records, law: Law) -> NDArray[np.bool_]:
