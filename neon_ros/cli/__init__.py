@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "train": "train an action head",
     "eval": "judge a head closed loop",
     "audit": "check and show the logs of what was refused, changed and done",
+    "chaos": "hurt the running graph in every way and measure how it reacts",
 }
 """Verb to what it does, in the order of the help."""
 

@@ -93,12 +93,13 @@ class PayloadWriter:
 
 
 class PayloadReader:
-    """Reads payloads from one topic; only the newest is kept (the SDK's QoS)."""
+    """Reads payloads from one topic; only the newest ``depth`` are kept (one, in the SDK's QoS)."""
 
-    def __init__(self, topic: Topic, link: Link) -> None:
+    def __init__(self, topic: Topic, link: Link, depth: int = 1) -> None:
         self.topic = topic.name
         self._link = link  # DDS ends with it
-        self._reader = DataReader(link.participant, topic)
+        qos = Qos(Policy.History.KeepLast(depth)) if depth > 1 else None
+        self._reader = DataReader(link.participant, topic, qos=qos)
         condition = ReadCondition(self._reader, ViewState.Any | SampleState.NotRead | InstanceState.Any)
         self._waitset = WaitSet(link.participant)
         self._waitset.attach(condition)
@@ -147,6 +148,14 @@ class PayloadReader:
                 return None
             self._waitset.wait(int(left * 1e9))
         return payload
+
+    def wait_each(self, timeout: float) -> list[bytes]:
+        """Wait for payloads and return all that came, the oldest first; for those who must not miss one.
+
+        :param timeout: [s].
+        """
+        self._waitset.wait(max(0, int(timeout * 1e9)))
+        return [sample.data for sample in self._reader.take(N=64) if isinstance(sample, Payload)]
 
 
 class WriterWatch:
@@ -208,9 +217,12 @@ class Link:
         """
         return PayloadWriter(self._topic(topic, LowCmd_), self)
 
-    def low_cmd_reader(self, topic: str) -> PayloadReader:
-        """Return a reader of LowCmd."""
-        return PayloadReader(self._topic(topic, LowCmd_), self)
+    def low_cmd_reader(self, topic: str, depth: int = 1) -> PayloadReader:
+        """Return a reader of LowCmd.
+
+        :param depth: how many are kept for it.
+        """
+        return PayloadReader(self._topic(topic, LowCmd_), self, depth)
 
     def low_state_writer(self, topic: str = "rt/lowstate") -> PayloadWriter:
         """Return a writer of LowState."""

@@ -115,7 +115,7 @@ class MotorLoop:
         self._side.commanding = command.writes
         vx, vy, yaw_rate = command.base_velocity.tolist()
         self._side.base_velocity = (vx, vy, yaw_rate)
-        if self._ticker.ticks % _REPORT_TICKS == 0:
+        if self._ticker.ticks % _REPORT_TICKS == 0 or command.state.value != self._said[0]:  # a change is told at once
             self._report(now_ns)
 
     def stop(self, now: float, reason: str) -> None:

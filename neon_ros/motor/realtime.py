@@ -8,6 +8,7 @@ text, so that the caller can say under which conditions it runs.  Figures that l
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import resource
@@ -41,12 +42,15 @@ class _Timespec(ctypes.Structure):
 
 
 def sleep_until(deadline_ns: int) -> None:
-    """Sleep until a time of the steady clock; returns at once when it has passed, and early on a signal.
+    """Sleep until a time of the steady clock, through signals; returns at once when it has passed.
+
+    A tick that a signal made early would repeat the command before it: the joints would stand still for a period.
 
     :param deadline_ns: of ``time.monotonic_ns()`` [ns].
     """
     until = _Timespec(*divmod(deadline_ns, 1_000_000_000))
-    _libc.clock_nanosleep(_CLOCK_MONOTONIC, _TIMER_ABSTIME, ctypes.byref(until), None)
+    while _libc.clock_nanosleep(_CLOCK_MONOTONIC, _TIMER_ABSTIME, ctypes.byref(until), None) == errno.EINTR:
+        pass  # the handler of the signal has run by now
 
 
 class Arrivals(Protocol):
