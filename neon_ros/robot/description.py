@@ -34,7 +34,7 @@ _STRONG_WRIST: dict[str, dict[str, str]] = {
         "izz": "0.00071591991283",
     },
 }
-"""Inertial of the left wrist's pitch link with motor 5010; for the right one the vendor turns the signs of y, ixy, ixz."""
+"""Inertial of the left wrist's pitch link with motor 5010; the right one turns the signs of y, ixy and ixz."""
 
 
 class MeshVisual(NamedTuple):

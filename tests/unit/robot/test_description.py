@@ -1,4 +1,4 @@
-"""The URDF of every 29-joint variant: limits of the table, locked waists, larger wrists, meshes, and MuJoCo's opinion."""
+"""The URDF of every 29-joint variant: limits of the table, locked waists, larger wrists, meshes; MuJoCo compiles it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_variant_5_is_the_shipped_file_but_for_its_name() -> None:
 
 
 def test_the_variants_are_those_of_the_reference() -> None:
-    assert BODIES_29 == tuple(MASS)
+    assert set(BODIES_29) == set(MASS)
 
 
 @pytest.mark.parametrize("mode_machine", MASS)
