@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -19,10 +20,12 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.graph import ARGUMENTS, ENTRIES, Process, build
+from neon_ros.graph import ARGUMENTS, ENTRIES, PERCEPTION_NICENESS, Process, build
+from neon_ros.robot.description import BODIES_29, urdf_of
 
 
 def description(entry: str) -> LaunchDescription:
@@ -48,6 +51,8 @@ def _actions(context: LaunchContext, entry: str) -> list[Any]:
     for process in graph.processes:
         action = _action(process)
         actions.append(action)
+        if process.name == "view":
+            actions.append(_state_publisher())
         if process.vital:
             actions.append(RegisterEventHandler(OnProcessExit(target_action=action, on_exit=_ending(process.name))))
     return actions
@@ -75,6 +80,27 @@ def _ending(name: str) -> Callable[[Any, LaunchContext], list[Any]]:
         return [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
 
     return ending
+
+
+def _state_publisher() -> Any:
+    """Return what publishes the transforms of the robot's links, where ROS has it; markers do without.
+
+    The view publishes ``robot_description`` itself, of the variant that the robot reports, so its own is moved away.
+    """
+    package = "robot_state_publisher"
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return LogInfo(msg=f"no {package}: RViz shows markers but no robot model; install it for the model")
+    description = ParameterValue(urdf_of(BODIES_29[0]), value_type=str)
+    return Node(
+        package=package,
+        executable=package,
+        parameters=[{"robot_description": description, "publish_frequency": 20.0}],
+        remappings=[("robot_description", f"{package}/robot_description")],
+        prefix=f"nice -n {PERCEPTION_NICENESS}",
+        output="log",
+    )
 
 
 def _action(process: Process) -> Any:

@@ -19,14 +19,26 @@ ACTION_CHUNK = "action_chunk"
 GUARD_REPORT = "guard_report"
 LATENCY = "latency"
 SCENE = "scene"
+COMMAND_JOINT_STATES = "command_joint_states"
+ROBOT_DESCRIPTION = "robot_description"
+SPEECH = "speech"
 PREDICTED_MARKERS = "predicted/markers"
+PREDICTED_CAPSULES = "predicted/capsules"
+PREDICTED_TRAJECTORY = "predicted/trajectory"
+PREDICTED_JOINT_STATES = "predicted/joint_states"
 DIAGNOSTICS = "/diagnostics"
 ARM, DISARM, STOP = "arm", "disarm", "stop"
+RECORD = "record"
 
 
 def features_topic(source: str) -> str:
     """Return the topic of the features of ``source``."""
     return f"features/{source}"
+
+
+def path_topic(name: str) -> str:
+    """Return the topic of the predicted path of ``left``, ``right`` or ``torso``."""
+    return f"predicted/{name}_path"
 
 
 SENSOR_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
