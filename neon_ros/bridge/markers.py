@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def markers_to_msg(stamp_ns: int, markers: Iterable[Marker]) -> MarkerArray:
 def _marker_to_msg(stamp_ns: int, marker: Marker) -> MarkerMsg:
     msg = _blank(stamp_ns, marker.frame, marker.namespace, marker.number, _KINDS[marker.kind])
     msg.lifetime.sec, msg.lifetime.nanosec = divmod(round(marker.lifetime * 1e9), 1_000_000_000)
-    colors = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in marker.colors.tolist()]
+    colors = _colors(marker.colors.astype(np.float32).tobytes())
     msg.color, msg.text = colors[0], marker.text
     _scale(msg, marker)
     if marker.kind in ("text", *_SOLIDS):
@@ -70,6 +71,13 @@ def _marker_to_msg(stamp_ns: int, marker: Marker) -> MarkerMsg:
         msg.points = [Point(x=x, y=y, z=z) for x, y, z in marker.points.tolist()]
         msg.colors = colors if len(colors) == len(msg.points) else []
     return msg
+
+
+@lru_cache(maxsize=256)
+def _colors(rgba: bytes) -> list[ColorRGBA]:
+    """Return the colours of (N, 4) float32; made once, because a few ramps come back with every chunk."""
+    rows = np.frombuffer(rgba, np.float32).reshape(-1, 4)
+    return [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in rows.tolist()]
 
 
 def solids_to_msg(stamp_ns: int, solids: Sequence[Solid]) -> MarkerArray:

@@ -47,6 +47,8 @@ SENSOR_IN = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For who reads a stream and wants the newest sample only."""
 EVERY_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """For who counts or shows and wants each sample."""
+LATENCY_IN = QoSProfile(depth=64, reliability=ReliabilityPolicy.RELIABLE)
+"""For who reads the latencies of all stages a few times a second."""
 EVERY_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """For reports."""
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -26,6 +26,7 @@ from neon_ros.errors import Refused, refuse
 from neon_ros.graph import ARGUMENTS
 from neon_ros.guard.timeline import TimelineConfig
 from neon_ros.nodes.operating import RosOperator
+from neon_ros.nodes.polling import Polled
 from neon_ros.nodes.predicted import PredictedTopics
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
@@ -42,10 +43,17 @@ from neon_ros.show.task import TaskWatch, Thing
 from neon_ros.show.trail import Trail
 from neon_ros_msgs.msg import ActionChunk, GuardReport, StageLatency
 
-TRAIL_RATE, TRAIL_SECONDS = 20.0, 1.0  # [Hz] of the samples kept; [s] of palm path that is drawn
-STATE_PERIOD, CAPSULE_PERIOD = 0.25, 0.5  # [s]
+RATE = 20.0
+"""Readings of the streams per second [Hz]."""
+STATE_TICKS, CAPSULE_TICKS = 5, 10
+"""Readings between two publications of state and capsules."""
+TRAIL_SECONDS = 1.0
+"""Palm path that is drawn [s]."""
 STALE = 0.5
 """Age from which command, chunk and latencies are not shown any more [s]."""
+
+
+_Listener = tuple[Any, str, Callable[[Any], None], Any]
 
 
 class ViewNode(Stage[ViewParameters]):
@@ -67,7 +75,7 @@ class ViewNode(Stage[ViewParameters]):
         self._said, self._reply, self._models = "", "", dict[str, str]()
         self._things: list[Thing] = []
         self._task = TaskWatch()
-        self._trail = Trail(round(TRAIL_RATE * PLOT_SECONDS) + 1)
+        self._trail = Trail(round(RATE * PLOT_SECONDS) + 1)
         self._fade = TimelineConfig().fade
         self._view: BrowserView | None = None
         self._operator = RosOperator(self)
@@ -79,32 +87,33 @@ class ViewNode(Stage[ViewParameters]):
             if view.open_to_others:
                 self.get_logger().warning("who has that address can operate the robot, and HTTP is not encrypted")
             self.create_timer(1.0 / config.rate, lambda: view.refresh(time.monotonic()))
-        listeners: list[tuple[Any, str, Callable[[Any], None], Any]] = [
+        # What streams by is read when it is shown; what is rare or big wakes the node.
+        self._polled = Polled(self)
+        streams: list[_Listener] = [
             (JointState, topics.JOINT_STATES, self._on_joints, topics.SENSOR_IN),
             (JointState, topics.COMMAND_JOINT_STATES, self._on_command, topics.SENSOR_IN),
-            (ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN),
             (GuardReport, topics.GUARD_REPORT, self._on_report, topics.SENSOR_IN),
-            (StageLatency, topics.LATENCY, self._on_latency, topics.EVERY_IN),
+            (StageLatency, topics.LATENCY, self._on_latency, topics.LATENCY_IN),
+        ]
+        listeners: list[_Listener] = [
+            (ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN),
             (String, topics.INSTRUCTION, self._on_instruction, topics.LATCHED),
             (String, topics.SPEECH, self._on_speech, topics.EVERY_IN),
         ]
         if self._view:
+            streams.append((Imu, topics.IMU, self._on_imu, topics.SENSOR_IN))
             listeners += [
-                (Imu, topics.IMU, self._on_imu, topics.SENSOR_IN),
                 (Image, topics.IMAGE, self._on_image, topics.SENSOR_IN),
                 (PointCloud2, topics.POINTS, self._on_points, topics.SENSOR_IN),
                 (MarkerArray, topics.SCENE, self._on_scene, topics.EVERY_IN),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, topics.EVERY_IN),
             ]
+        for kind, topic, callback, qos in streams:
+            self._polled.subscribe(kind, topic, self.guarded(callback), qos)
         for kind, topic, callback, qos in listeners:
             self.create_subscription(kind, topic, self.guarded(callback), qos)
-        for period, timed in (
-            (1.0 / TRAIL_RATE, self._sample),
-            (STATE_PERIOD, self._publish_state),
-            (CAPSULE_PERIOD, self._publish_capsules),
-            (1.0, self._operator.expire),
-        ):
-            self.create_timer(period, timed)
+        self._ticks = 0
+        self.create_timer(1.0 / RATE, self._tick)
         self.watch("joint_states", 2.0)
 
     def destroy_node(self) -> None:
@@ -116,13 +125,20 @@ class ViewNode(Stage[ViewParameters]):
 
     # on time ----------------------------------------------------------------------------------------------------
 
-    def _sample(self) -> None:
-        """Keep command and measurement side by side."""
+    def _tick(self) -> None:
+        """Read the streams, keep command and measurement side by side, and publish what is due."""
+        self._polled.poll()
+        self._ticks += 1
         if self._q is not None:
             now = time.monotonic()
             if now - self._commanded_at > STALE:
                 self._commanded[:] = np.nan
             self._trail.add(now, self._q, self._commanded)
+            if self._ticks % CAPSULE_TICKS == 0:
+                self._out.capsules(self.get_clock().now().nanoseconds, self._kinematics.poses(self._q))
+        if self._ticks % STATE_TICKS == 0:
+            self._publish_state()
+            self._operator.expire()
 
     def _publish_state(self) -> None:
         now, stamp_ns = time.monotonic(), self.get_clock().now().nanoseconds
@@ -157,10 +173,6 @@ class ViewNode(Stage[ViewParameters]):
             return measured[:, :0], measured
         q = np.where(np.isnan(window.commanded), window.measured, window.commanded)[ordered]
         return self._kinematics.palms(q)[:, :, :3, 3].transpose(1, 0, 2), measured
-
-    def _publish_capsules(self) -> None:
-        if self._q is not None:
-            self._out.capsules(self.get_clock().now().nanoseconds, self._kinematics.poses(self._q))
 
     # the topics -------------------------------------------------------------------------------------------------
 
