@@ -136,7 +136,7 @@ class Bench:
             np.array([motor.q for motor in motors]),
             np.array([motor.dq for motor in motors]),
             np.array([motor.tau_est for motor in motors]),
-            np.array([max(motor.temperature) for motor in motors]),
+            np.array([motor.temperature[0] for motor in motors]),
             np.array(imu.quaternion),
             np.array(imu.gyroscope),
             np.array(imu.accelerometer),

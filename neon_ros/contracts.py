@@ -119,7 +119,8 @@ class RobotState:
     :param gyroscope: pelvis angular velocity, body frame (3,) [rad/s].
     :param accelerometer: pelvis specific force, body frame (3,) [m/s^2].
     :param mode_machine: variant reported by the robot, see :mod:`neon_ros.robot.variants`.
-    :param temperature: hottest of surface and winding per motor (29,) [deg C].
+    :param temperature: of each motor's casing (29,) [deg C].
+    :param winding: temperature of each motor's winding (29,) [deg C].
     """
 
     steady_ns: int
@@ -133,3 +134,4 @@ class RobotState:
     mode_machine: int
     mode_pr: int = 0
     temperature: DoubleArray = field(default_factory=lambda: np.zeros(29))
+    winding: DoubleArray = field(default_factory=lambda: np.zeros(29))

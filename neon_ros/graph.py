@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.parameters import check_params_file
+from neon_ros.parameters import MOTOR, check_params_file
 
 AUTO = "auto"
 """Value of an argument whose default depends on the others."""
@@ -148,6 +148,20 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
     "operator": (("",), ("robot", "ros_domain", "session")),
+    "check": (
+        ("",),
+        (
+            "robot",
+            "network_interface",
+            "robot_domain",
+            "ros_domain",
+            "mode",
+            "head",
+            "checkpoint",
+            "session",
+            "params_file",
+        ),
+    ),
     "backbone": (
         ("backbone",),
         ("robot", "backbone", "backbone_path", "instruction", "ros_domain", "params_file", "image_topic"),
@@ -213,7 +227,21 @@ def _check_together(values: Mapping[str, str], known: Iterable[str]) -> None:
     if "network_interface" in known and values["network_interface"] not in interfaces:
         raise ConfigError(refuse("network_interface", repr(values["network_interface"]), ", ".join(interfaces)))
     if values["params_file"]:
-        check_params_file(values["params_file"])
+        motor_settings(values)
+
+
+def motor_settings(values: Mapping[str, str]) -> dict[str, float]:
+    """Return the settings of the motor's guard in the parameter file, checked.
+
+    :raises ConfigError: naming what is wrong in the file, a limit wider than the robot's with joint, value and bound.
+    """
+    path = values["params_file"]
+    given = check_params_file(path) if path else {}
+    if given:
+        from neon_ros.guard.config import from_settings  # numpy is not needed without such settings
+
+        from_settings(given, simulated=values["robot"] == "sim", where=f"params_file {path}: {MOTOR}")
+    return {name: float(str(value)) for name, value in given.items()}
 
 
 def build(given: Mapping[str, str], entry: str = "g1_bringup") -> Graph:
@@ -254,7 +282,10 @@ def _plain(values: Mapping[str, str]) -> Iterable[Process]:
         world = (*words, *scene)
         yield Process("sim", "neon_ros.sim.process", arguments=world, vital=True, niceness=ROBOT_NICENESS)
     mode = ("--robot", values["robot"], "--mode", values["mode"])
-    yield Process("motor", "neon_ros.motor.process", arguments=(*words, *mode), vital=True, niceness=ROBOT_NICENESS)
+    guard = [word for name, value in motor_settings(values).items() for word in ("--set", f"{name}={value:.9g}")]
+    yield Process(
+        "motor", "neon_ros.motor.process", arguments=(*words, *mode, *guard), vital=True, niceness=ROBOT_NICENESS
+    )
     yield Process("guardian", "neon_ros.motor.guardian", arguments=words, vital=True, niceness=ROBOT_NICENESS)
 
 

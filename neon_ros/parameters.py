@@ -28,6 +28,7 @@ def parameter(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     required: bool = False,
+    settable: bool = False,
 ) -> Any:
     """Return a dataclass field that knows what a ROS parameter descriptor needs.
 
@@ -35,10 +36,14 @@ def parameter(
     :param high: largest allowed number.
     :param choices: the allowed words.
     :param required: refuse an empty text; for paths and names that have no default.
+    :param settable: whether a running node may be asked for another value; it decides itself.
     """
     return field(
         default=default,
-        metadata={"description": description, "low": low, "high": high, "choices": choices, "required": required},
+        metadata={
+            **{"description": description, "low": low, "high": high, "choices": choices},
+            **{"required": required, "settable": settable},
+        },
     )
 
 
@@ -105,7 +110,9 @@ class G1CommandParameters:
 
     session: str = parameter("", "name of the shared memory of the motor process", required=True)
     robot: str = parameter("real", "what the motor process talks to", choices=("sim", "real"))
-    mode: str = parameter("", "control mode", required=True)
+    mode: str = parameter(
+        "", "control mode; may be set while the robot is INACTIVE or UNCONFIGURED", required=True, settable=True
+    )
     autoactivate: bool = parameter(True, "configure and activate without a lifecycle manager; never arms")
     autostart: bool = parameter(False, "arm as soon as chunks arrive; refused unless robot is sim")
     rate: float = parameter(50.0, "joint states, IMU, hand poses and reports per second [Hz]", low=1.0, high=500.0)
@@ -154,6 +161,10 @@ NODES: dict[str, type] = {
 """Node name to its parameters."""
 
 
+MOTOR = "motor"
+"""Section of a parameter file that is not a ROS node's: settings of the guard in the motor process."""
+
+
 def checked(kind: type[Config], values: Mapping[str, object], where: str = "parameter") -> Config:
     """Return ``kind`` filled with ``values``; what is not given keeps its default.
 
@@ -187,11 +198,13 @@ def check_value(name: str, item: Field[Any], value: object) -> None:
         raise ConfigError(refuse(name, "nothing", item.metadata["description"]))
 
 
-def check_params_file(path: str) -> None:
+def check_params_file(path: str) -> dict[str, object]:
     """Refuse a parameter file that names an unknown node or parameter, or holds a wrong value.
 
+    :returns: the section ``motor``, names joined by dots; who knows the guard judges its values.
     :raises ConfigError: naming node, parameter and what is allowed.
     """
+    motor: dict[str, object] = {}
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -202,13 +215,28 @@ def check_params_file(path: str) -> None:
         raise ConfigError(refuse(f"params_file {path}", type(content).__name__, "node names with ros__parameters"))
     for node, body in content.items():
         name = str(node).lstrip("/")
-        if name not in NODES:
-            raise ConfigError(refuse(f"params_file {path}: node", node, ", ".join(NODES)))
+        if name not in (*NODES, MOTOR):
+            raise ConfigError(refuse(f"params_file {path}: node", node, ", ".join([*NODES, MOTOR])))
         given = body.get("ros__parameters") if isinstance(body, dict) and len(body) == 1 else None
         if not isinstance(given, dict):
             raise ConfigError(refuse(f"params_file {path}: {name}", body, "a map ros__parameters: {name: value}"))
+        if name == MOTOR:
+            motor |= _joined(given)
+            continue
         known = {item.name: item for item in fields(NODES[name])}
         for key, value in given.items():
             if key not in known:
                 raise ConfigError(refuse(f"params_file {path}: {name}.{key}", "an unknown parameter", ", ".join(known)))
             check_value(f"params_file {path}: {name}.{key}", known[key], value)
+    return motor
+
+
+def _joined(values: Mapping[object, object], before: str = "") -> dict[str, object]:
+    """Return nested maps as one, with names joined by dots, as ROS does."""
+    out: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            out |= _joined(value, f"{before}{name}.")
+        else:
+            out[f"{before}{name}"] = value
+    return out

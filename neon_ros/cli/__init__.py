@@ -11,6 +11,7 @@ from neon_ros.errors import NeonError
 
 VERBS: dict[str, str] = {
     "up": "start the simulated or real G1 and the whole pipeline; Ctrl-C stops in order",
+    "check": "examine robot and machine, moving nothing: what would keep it from arming?",
     "arm": "let the policy move the robot",
     "disarm": "hand the robot back gently",
     "stop": "stop the robot now; works without ROS too",

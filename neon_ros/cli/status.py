@@ -41,12 +41,31 @@ def motor_lines(report: MotorReport | None, pid: int, beat_age: float) -> list[s
         return [*lines, "state     no report yet"]
     age = "no chunk" if report.chunk_age < 0 else f"chunk {report.chunk_age * 1e3:.0f} ms old"
     old = (time.monotonic_ns() - report.steady_ns) * 1e-9
+    charge = "battery not known" if report.charge < 0 else f"battery {report.charge:.0f} %"
+    low_states = f"{report.low_states} LowStates, {report.bad_low_states} refused"
     return [
         *lines,
         f"state     {report.state}: {report.reason} ({old:.2f} s ago)",
-        f"robot     variant {report.mode_machine}, mode {report.mode}, {report.low_states} LowStates",
+        f"robot     variant {report.mode_machine}, mode {report.mode}, {charge}, {low_states}",
         f"commands  {report.commands_sent} sent, p99 period {report.period_p99 * 1e3:.2f} ms, {age}",
-        f"limits    {report.limit_count} joint-ticks touched",
+        f"alarms    {report.alarms}" + (f", the last: {report.last_alarm}" if report.alarms else ""),
+        f"clearance {'not checked' if report.clearance < 0 else f'{report.clearance:.3f} m between links'}",
+        f"limits    {report.limit_count} joint-periods held back since the start",
+        *intervention_lines(report),
+    ]
+
+
+def intervention_lines(report: MotorReport) -> list[str]:
+    """Return one line per joint that a limit has held back, the most held back first; * marks those held back now."""
+    joints: dict[str, list[tuple[str, int]]] = {}
+    for joint, reason, count in report.counts:
+        joints.setdefault(joint, []).append((reason, count))
+    ordered = sorted(joints.items(), key=lambda item: -sum(count for _, count in item[1]))
+    now = dict(zip(report.limited_joints, report.limited_reasons, strict=True))
+    return [
+        f"          {joint:<28} "
+        + ", ".join(f"{reason} {count}{'*' if now.get(joint) == reason else ''}" for reason, count in counts)
+        for joint, counts in ordered
     ]
 
 

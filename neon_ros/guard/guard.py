@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from neon_ros.contracts import RobotState
 from neon_ros.errors import Refused, refuse
 from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk
+from neon_ros.guard.collision import Clearance
 from neon_ros.guard.command import Command, GuardStatus
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.health import Finding, Health
@@ -56,8 +57,7 @@ class Guard:
         self._arm_sdk = mode.topic == "arm_sdk"
         chosen = gains(MODE_GAINS[mode.name])
         self._gains_kp, self._gains_kd = chosen.kp, chosen.kd
-        self._zeros = np.zeros(NUM_JOINTS)
-        self._still = np.zeros(3)
+        self._zeros, self._still = np.zeros(NUM_JOINTS), np.zeros(3)
         self._base_step = self.config.period * np.array(
             [self.config.base_acceleration, self.config.base_acceleration, self.config.base_yaw_acceleration]
         )
@@ -65,15 +65,13 @@ class Guard:
         self._path_time = 0.0
         self._now = -math.inf
         self._authority = 0.0
-        self._limp = False
-        self._disarming = False
+        self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
         self._pending: AdmittedChunk | None = None
         self._newest = (-1, -1)
         self._remaining = -math.inf
         self._base = np.zeros(3)
-        self._full_q = np.zeros(NUM_JOINTS)
-        self._full_dq = np.zeros(NUM_JOINTS)
+        self._full_q, self._full_dq = np.zeros((2, NUM_JOINTS))
         self._reasons: NDArray[np.int8] = np.zeros(NUM_JOINTS, dtype=np.int8)
         self._counts = np.zeros((NUM_JOINTS, len(REASONS)), dtype=np.int64)
         self._steps = self._sent = self._joined = self._expired = self._early = self._late = 0
@@ -106,6 +104,7 @@ class Guard:
         part = limits.take(self._rows)
         self.limiter = Limiter(part, self.config.period)
         self.timeline = Timeline(part, self.config.timeline)
+        self.clearance = Clearance(part, self._rows, self.config, balancing=not self._arm_sdk)
         self._pending = None
 
     def inhibit(self, name: str, reason: str | None) -> None:
@@ -117,7 +116,12 @@ class Guard:
 
     def fault(self, reason: str, now: float, *, pause: bool = False) -> None:
         """React to a fault that only the caller can see: DAMPING, or HOLD when ``pause``."""
-        self._take(Finding(Event.PAUSE if pause else Event.FAULT, reason), now)
+        self.react(Finding(Event.PAUSE if pause else Event.FAULT, reason), now)
+
+    def impair(self, reason: str) -> None:
+        """Keep the robot in HOLD, and from being armed, for as long as ``reason`` is not empty (F20)."""
+        if self.health is not None:
+            self.health.trouble = reason
 
     def submit(self, chunk: AdmittedChunk) -> None:
         """Offer a chunk; it is joined when its first step is due.
@@ -187,13 +191,14 @@ class Guard:
         self._full_q = np.where(self._held, health.state.q, 0.0)
         self._full_dq = np.zeros(NUM_JOINTS)
         self.limiter.start(self._full_q[self._rows])
+        self.clearance.start(self._full_q, health.state.q)
         self.timeline.clear()
         health.forget_following()
         self._pending = None
         self._remaining = -math.inf
         self._base = np.zeros(3)
         self._path_time = now - self.config.period
-        self._limp = self._disarming = False
+        self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
 
     # -- the period ------------------------------------------------------------------------------------------
@@ -218,7 +223,7 @@ class Guard:
         if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
             finding = health.findings(now)
             if finding is not None:
-                self._take(finding, now)
+                self.react(finding, now)
         self._run_timers(now)
         state = self.machine.state
         if good is None or (state not in MOVING and state is not State.DAMPING):
@@ -226,21 +231,25 @@ class Guard:
             return self._silent()
         advance, jumped = self._advance_path(now)
         self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
+        self.limiter.derate(health.part, self._rows)
         if advance:
             if state is State.DAMPING:
                 self._base = np.zeros(3)
                 self.limiter.stop()
+                self.clearance.follow(self.limiter, self._full_q, good.q)
             else:
-                self._move(finding=health.findings(now), jumped=jumped)
+                self._move(good.q, finding=health.findings(now), jumped=jumped)
             self._full_q[self._rows] = self.limiter.state[0]
             self._full_dq[self._rows] = self.limiter.state[1]
             self._ramp_authority()
-        return self._command(good, self._effort * health.derating())
+        return self._command(good, self._effort * health.part)
 
-    def _take(self, finding: Finding, now: float) -> None:
-        """Hand a fault to the state machine."""
+    def react(self, finding: Finding, now: float) -> None:
+        """Hand a fault to the state machine, or what only the caller sees: a stop on the remote, a lost robot."""
         self.machine.handle(finding.event, finding.reason, now)
-        self._limp = self._limp or (finding.limp and self.machine.state is State.DAMPING)
+        if self.machine.state is State.DAMPING:
+            self._limp = self._limp or finding.limp
+            self._yields = self._yields or finding.yields
 
     def _run_timers(self, now: float) -> None:
         """Let ARMING, staleness, HOLD and the release run out."""
@@ -286,7 +295,7 @@ class Guard:
             return True, True
         return True, False
 
-    def _move(self, finding: Finding | None, jumped: bool) -> None:
+    def _move(self, measured: Vector, finding: Finding | None, jumped: bool) -> None:
         """Move the joints one period: along the timeline when ACTIVE, to rest otherwise."""
         machine, limiter, timeline = self.machine, self.limiter, self.timeline
         before = self._path_time - self.config.period
@@ -306,10 +315,12 @@ class Guard:
                 limiter.meet()
             sample = timeline.sample(self._path_time)
             limiter.step(sample.reference)
+            self.clearance.hold_back(limiter, self._full_q, measured)
             self._remaining = sample.remaining
             wanted = sample.base_velocity
         else:
             limiter.stop()
+            self.clearance.follow(limiter, self._full_q, measured)
         self._reasons[self._rows] = limiter.reasons
         self._base = self._base + np.clip(wanted - self._base, -self._base_step, self._base_step)
 
@@ -319,7 +330,8 @@ class Guard:
         if self.machine.state is State.DAMPING:
             if self._limp and not self._arm_sdk:
                 self._authority = 0.0
-            seconds = config.release_seconds if self._arm_sdk else config.damp_seconds
+            gently = self._arm_sdk and not self._yields
+            seconds = config.release_seconds if gently else config.damp_seconds
             self._authority = max(0.0, self._authority - config.period / seconds)
         else:
             self._authority = min(1.0, self._authority + config.period / config.arm_seconds)
@@ -356,12 +368,10 @@ class Guard:
 
     def _silent(self) -> Command:
         """Return a command that is not to be sent."""
-        zeros = np.zeros(NUM_JOINTS)
         self._base = np.zeros(3)
         self._reasons = np.zeros(NUM_JOINTS, dtype=np.int8)
-        return Command(
-            zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy(), 0.0, np.zeros(3), self.machine.state, False
-        )
+        q, dq, tau, kp, kd = np.zeros((5, NUM_JOINTS))
+        return Command(q, dq, tau, kp, kd, 0.0, np.zeros(3), self.machine.state, False)
 
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
@@ -381,7 +391,7 @@ class Guard:
             limit_count=int(self._counts.sum()),
             limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
             counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
-            clearance=-1.0,
+            clearance=self.clearance.least if configured else -1.0,
             early_steps=self._early,
             late_steps=self._late,
             outliers=0 if health is None else health.outliers,

@@ -23,11 +23,13 @@ class Finding(NamedTuple):
     :param event: what it means for the state machine.
     :param reason: in words.
     :param limp: whether stiffness must go at once (the measurement is not to be trusted, or the robot falls).
+    :param yields: whether the robot's own controller is to have the joints at once, faster than after a stop.
     """
 
     event: Event
     reason: str
     limp: bool = False
+    yields: bool = False
 
 
 class Health:
@@ -45,6 +47,10 @@ class Health:
         self.outliers = 0
         self.tilt = 0.0
         self.hottest = 0.0
+        self.part: Vector | float = 1.0
+        """Part of torque and velocity that the temperatures leave (29,), or 1 while all motors are cool."""
+        self.trouble = ""
+        """Set by the caller: a cause of HOLD that only it sees (motor fault, battery, guardian); empty for none."""
         self.outlier = ""
         present = variant.present()
         self._present = np.flatnonzero(present)
@@ -59,6 +65,10 @@ class Health:
         self.bent = False
         self._foreign = ""
         self._everyone = len(self._present) == NUM_JOINTS
+        self._hottest_at, self._at_casing = 0, True
+        self._limit = config.max_casing
+        self._top = np.array([[config.max_casing], [config.max_winding]])
+        self._heat = np.zeros((2, NUM_JOINTS))
 
     def silence(self, now: float) -> float:
         """Return the time since a LowState with a new tick arrived [s]."""
@@ -94,8 +104,28 @@ class Health:
         self.state = measured
         x, y = measured.quaternion_wxyz[1], measured.quaternion_wxyz[2]
         self.tilt = math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * float(x * x + y * y))))
-        self.hottest = float(measured.temperature.max())
+        self._feel(measured)
         return True
+
+    def _feel(self, measured: RobotState) -> None:
+        """Take in the temperatures of the motors that this variant has; most often they have not changed."""
+        heat = self._heat
+        if (heat[0] == measured.temperature).all() and (heat[1] == measured.winding).all():
+            return
+        config = self.config
+        heat[0], heat[1] = measured.temperature, measured.winding
+        share = heat[:, self._present] / self._top
+        where, joint = divmod(int(share.argmax()), len(self._present))
+        self._hottest_at, self._limit = int(self._present[joint]), float(self._top[where, 0])
+        self.hottest = float(heat[where, self._hottest_at])
+        self._at_casing = where == 0
+        excess = (share.max(axis=0) - config.derate_from) / (1.0 - config.derate_from)
+        if not (excess > 0.0).any():
+            self.part = 1.0
+            return
+        part = np.ones(NUM_JOINTS)
+        part[self._present] = 1.0 - (1.0 - config.derate_to) * np.clip(excess, 0.0, 1.0)
+        self.part = part
 
     def _implausible(self, measured: RobotState) -> str:
         """Return what is wrong with the numbers of a LowState; empty when nothing is."""
@@ -103,6 +133,7 @@ class Health:
             ("q", measured.q, NUM_JOINTS),
             ("dq", measured.dq, NUM_JOINTS),
             ("temperature", measured.temperature, NUM_JOINTS),
+            ("winding", measured.winding, NUM_JOINTS),
             ("quaternion", measured.quaternion_wxyz, 4),
             ("gyroscope", measured.gyroscope, 3),
         ):
@@ -148,11 +179,13 @@ class Health:
             return Finding(Event.FAULT, f"{self.outliers_in_a_row} implausible LowStates: {self.outlier}", limp=True)
         if self.tilt > config.max_tilt:
             return Finding(Event.FAULT, f"tilt {self.tilt:.2f} rad exceeds {config.max_tilt:g} rad", limp=True)
-        if self.hottest > config.max_temperature and self.state is not None:
-            name = JOINT_NAMES[int(self.state.temperature.argmax())]
-            return Finding(Event.FAULT, f"{name} at {self.hottest:.0f} deg C exceeds {config.max_temperature:g} deg C")
+        if self.hottest >= self._limit:
+            what = f"{JOINT_NAMES[self._hottest_at]} {'casing' if self._at_casing else 'winding'}"
+            return Finding(Event.FAULT, f"{what} at {self.hottest:.0f} deg C; it must stay below {self._limit:g} deg C")
         if silence > config.silent_hold:
             return Finding(Event.PAUSE, f"LowState silent or stuck for {config.silent_hold * 1e3:.0f} ms")
+        if self.trouble:
+            return Finding(Event.PAUSE, self.trouble)
         if self.bent:
             name = JOINT_NAMES[self._bent]
             return Finding(Event.PAUSE, f"{name} is more than {config.following_error:g} rad from its command")
@@ -170,22 +203,13 @@ class Health:
         self._bent = worst
         self.bent = now - self._bent_since >= self.config.following_seconds
 
-    def derating(self) -> Vector | float:
-        """Return the part of the torque that the temperatures leave (29,), 1 while all are cool."""
-        config = self.config
-        start = config.derate_from * config.max_temperature
-        if self.state is None or self.hottest <= start:
-            return 1.0
-        excess = (self.state.temperature - start) / (config.max_temperature - start)
-        return 1.0 - (1.0 - config.derate_to) * np.clip(excess, 0.0, 1.0)
-
     def objection(self, now: float) -> str:
         """Return why the robot must not be armed now; empty when it may."""
         config = self.config
         if self.state is None or self.silence(now) > config.silent_hold:
             return refuse_line("LowState", f"silent for {self.silence(now):.3f} s", f"at most {config.silent_hold:g} s")
         finding = self.findings(now)
-        if finding is not None and not self.bent:
+        if finding is not None and not (self.bent and finding.event is Event.PAUSE and not self.trouble):
             return refuse_line("the robot", finding.reason, "a healthy robot")
         dq = np.abs(self.state.dq[self._present])
         if float(dq.max()) > config.arm_max_dq:

@@ -15,7 +15,7 @@ state published is.
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,18 +24,30 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.guard.limits import MotionLimits
-from neon_ros.guard.stopping import Vector, coasting_velocity, stop_extent, stop_reach, stop_step
+from neon_ros.guard.stopping import (
+    Stop,
+    Vector,
+    advance_stop,
+    extent_of,
+    plan_stop,
+    stop_extent,
+    stop_reach,
+    stop_step,
+)
 
 REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", "torque", "collision")
 """Why a joint was held back; the limiter's reason codes are indices of this tuple."""
 
 POSITION, VELOCITY, ACCELERATION, JERK, TORQUE, COLLISION = range(1, len(REASONS))
 
-_PLAN = 1.0 - 1e-3  # share of the jerk limit that plans may use; the rest covers landing on the reference
+PLAN = 1.0 - 1e-3
+"""Share of the jerk limit that plans and stops may use; the rest covers landing on the reference."""
+
 _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the reference: below this the joint is on it
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
 _NOWHERE = 1e6  # [rad] a position that is never safe
 _ROUNDING = 1.0 + 1e-10
+_STATE, _FREE = 5, 9  # rows of Limiter._judge: from here on the state itself; the bound on where a stop can lead
 
 
 class Reference(NamedTuple):
@@ -52,6 +64,9 @@ class Reference(NamedTuple):
 class Limiter:
     """Hold n joints inside their limits, one fixed period at a time.
 
+    Joints do not touch each other: what becomes of one is the same, to the bit, alone and among any number of others.
+    Hence elementwise arithmetic only (a matrix product rounds by its size) and no plan that outlives its period.
+
     :param limits: of the n joints.
     :param period: duration of each step [s].
     """
@@ -64,37 +79,59 @@ class Limiter:
         self.n = len(limits.lower)
         self.state = np.zeros((3, self.n))
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
-        self._on_reference = np.zeros(self.n, dtype=bool)
-        self._low = limits.lower.copy()
-        self._high = limits.upper.copy()
-        self._outside = False
+        self.part()
+        self._fastest = limits.velocity
+        self._derated: Vector | float = 1.0
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
-        self._plan_jerk = jerk * _PLAN
-        self._top = np.stack([velocity, acceleration]) * _ROUNDING
-        self._farthest = velocity * (period * _ROUNDING)
-        # A limited jerk leads from a state to within these of where constant acceleration would lead.
-        dt = period
-        self._coast = np.array([[1.0, dt, 0.5 * dt * dt], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
-        self._spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
-        # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |v| and |a|.
+        self._plan_jerk = jerk * PLAN
+        self._half_per_jerk = 0.5 / self._plan_jerk
+        self._rates = np.stack([velocity, acceleration])
+        self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])  # the rest is left to catch up
+        self._steep = 0.9 * acceleration
+        self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
+        # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |a| and |v|.
         fastest = velocity + acceleration**2 / (2.0 * self._plan_jerk)
         longest = stop_reach(fastest, np.zeros(self.n), acceleration, self._plan_jerk) / fastest
         longest = longest + acceleration / self._plan_jerk
-        self._reach = np.stack([longest, longest * acceleration / (2.0 * self._plan_jerk)])
+        self._reach = np.stack([longest * acceleration / (2.0 * self._plan_jerk), longest])
+        # What _judge compares with; a limited jerk leads to within ``spread`` of where constant acceleration would.
+        dt, top = period, self._rates * _ROUNDING
+        spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
+        self._bounds = np.vstack([spread, jerk, jerk, top[::-1], top[0] * dt, top[0], np.zeros(self.n)])
+        self._set_range(limits.lower, limits.upper)
+        self._before = self.state, self._low, self._high
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
         self._output = ruckig.OutputParameter(self.n)
-        self._zeros = [0.0] * self.n
+        self._at_rest = [0.0] * self.n
+        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
 
     def start(self, q: Vector) -> None:
         """Begin at rest at ``q`` (n,) [rad]; outside the range it may only move inwards from there."""
         self.state = np.stack([np.asarray(q, dtype=np.float64), np.zeros(self.n), np.zeros(self.n)])
         self.reasons = np.zeros(self.n, dtype=np.int8)
         self.meet()
-        self._low = np.minimum(self.limits.lower, self.state[0] - _EDGE)
-        self._high = np.maximum(self.limits.upper, self.state[0] + _EDGE)
-        self._outside = True
+        self._set_range(
+            np.minimum(self.limits.lower, self.state[0] - _EDGE), np.maximum(self.limits.upper, self.state[0] + _EDGE)
+        )
+
+    def derate(self, part: Vector | float, rows: NDArray[np.intp]) -> None:
+        """Let the joints be only so fast from now on; one that is faster slows down within its limits.
+
+        :param part: of the velocity limits this limiter was made with, above 0 up to 1: one number or one per joint of
+            the robot.  The same object again changes nothing.
+        :param rows: which joints of the robot this limiter holds (n,).
+        """
+        if part is self._derated:
+            return
+        self._derated = part
+        velocity = self._fastest * (part if isinstance(part, float) else part[rows])
+        self.limits = replace(self.limits, velocity=velocity)
+        self._rates[0], self._frame_rates[0], self._frame_speed = velocity, 0.95 * velocity, 0.97 * velocity
+        top = velocity * _ROUNDING
+        self._bounds[_STATE + 1 : _FREE] = top, top * self.period, top
+        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
 
     def meet(self) -> None:
         """Take the next reference as continuing from the present state, which its maker has seen to."""
@@ -106,8 +143,9 @@ class Limiter:
 
     def stop(self) -> None:
         """Advance one period along the quickest stop."""
-        if self.state[1:].any():
-            self.state = self._brake()
+        if np.count_nonzero(self.state[1:]):
+            q, v, a = self.state
+            self.state = stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
             self._follow_inwards()
         self.reasons = np.zeros(self.n, dtype=np.int8)
         self.part()
@@ -115,119 +153,192 @@ class Limiter:
     def step(self, reference: Reference) -> None:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
-        if not math.isfinite(derivatives.sum()):
-            self.stop()
-            self.reasons[:] = POSITION
-            return
-        wanted = derivatives[:3]
-        fits = np.abs(wanted - self._coast.dot(self.state)) <= self._spread
-        if fits.all() and (reference.peak_jerk <= self.limits.jerk).all() and self._on_reference.all():
-            safe = self._safe(wanted)
-            if safe.all():
-                self.state = wanted
-                if self.reasons.any():
-                    self.reasons = np.zeros(self.n, dtype=np.int8)
-                self._follow_inwards()
+        self._before = self.state, self._low, self._high
+        within = self._judge(derivatives, reference.peak_jerk)
+        if np.count_nonzero(within) != within.size or np.count_nonzero(self._on_reference) != self.n:
+            if not np.isfinite(derivatives).all():
+                self.stop()
+                self.reasons[:] = POSITION
                 return
-        else:
-            safe = self._safe(wanted)
-        passes = safe & fits.all(axis=0) & (reference.peak_jerk <= self.limits.jerk) & self._on_reference
-        self._chase(derivatives, passes)
+            passes = np.logical_and.reduce(within[:_FREE]) & self._on_reference
+            passes = self._viable(derivatives, within, passes)
+            if np.count_nonzero(passes) != self.n:
+                self._chase(derivatives, within, passes)
+                return
+        self.state = derivatives[:3]
+        if np.count_nonzero(self.reasons):
+            self.reasons = np.zeros(self.n, dtype=np.int8)
+        self._follow_inwards()
 
-    def _safe(self, state: Vector) -> NDArray[np.bool_]:
-        """Return which joints are inside acceleration, velocity and position limits and can stay so (n,)."""
-        acceleration, jerk = self.limits.acceleration, self._plan_jerk
+    def braked(self) -> Vector:
+        """Return the state one period along the quickest stop from before the last step (3, n)."""
+        q, v, a = self._before[0]
+        return stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+
+    def brake(self, joints: NDArray[np.bool_]) -> None:
+        """Undo the last step of ``joints`` (n,): one period of their quickest stop takes its place."""
+        _, low, high = self._before
+        self.state = np.where(joints, self.braked(), self.state)
+        self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
+        self._on_reference = self._on_reference & ~joints
+        self._set_range(np.where(joints, low, self._low), np.where(joints, high, self._high))
+        self._follow_inwards()
+
+    def _judge(self, derivatives: Vector, peak_jerk: Vector) -> NDArray[np.bool_]:
+        """Return what of a reference is within its bound (10, n), each row necessary for it to pass.
+
+        Three rows: the motion since the present state is one of a limited jerk; two: its jerk; five: its state.
+        """
+        dt = self.period
+        sizes = np.empty((len(self._bounds), self.n))
+        moved = derivatives[:3] - self.state
+        moved[:2] -= dt * self.state[1:]
+        moved[0] -= (0.5 * dt * dt) * self.state[2]
+        np.abs(moved, out=sizes[:3])
+        sizes[3] = peak_jerk
+        np.abs(derivatives[3], out=sizes[4])
+        self._measure(derivatives[:3], sizes[_STATE:])
+        steep = sizes[_STATE] > self._steep
+        if np.count_nonzero(steep):  # falling from there, the acceleration may have had its peak within the period
+            falling = steep & (np.signbit(derivatives[2]) != np.signbit(derivatives[3]))
+            sizes[_STATE] += np.where(falling, dt * sizes[4], 0.0)
+        return np.asarray(sizes <= self._bounds)
+
+    def _measure(self, state: Vector, sizes: Vector) -> None:
+        """Measure a state (3, n) that would follow the present one, for the last five rows of :meth:`_judge`.
+
+        :param sizes: written (5, n): acceleration, velocity, way, velocity once the acceleration has ended, and the
+            distance from the middle of the range that the stop cannot exceed.
+        """
         q, v, a = state
-        size = np.abs(state[1:])
-        reach = (size * self._reach).sum(axis=0)
-        low, high = self._low + _EDGE, self._high - _EDGE
-        inside = np.all(size <= self._top, axis=0) & (np.abs(q - self.state[0]) <= self._farthest)
-        inside &= np.abs(coasting_velocity(v, a, jerk)) <= self._top[0]
-        free = (q - reach >= low) & (q + reach <= high)
-        if not free.all():
-            lowest, highest = stop_extent(q, v, a, acceleration, jerk)
-            inside = inside & (lowest >= low) & (highest <= high)
-        return np.asarray(inside, dtype=np.bool_)
+        np.abs(state[:0:-1], out=sizes[:2])
+        np.abs(q - self.state[0], out=sizes[2])
+        coasting = a * sizes[0]
+        coasting *= self._half_per_jerk
+        coasting += v
+        np.abs(coasting, out=sizes[3])
+        if self._outside:  # beyond the range not even the end of a stop may lead back out
+            limits = self.limits
+            sizes[3, (q > limits.upper) & (coasting > 0.0) | (q < limits.lower) & (coasting < 0.0)] = np.inf
+        reach = sizes[:2] * self._reach
+        np.abs(q - self._middle, out=sizes[4])
+        sizes[4] += reach[0]
+        sizes[4] += reach[1]
 
-    def _brake(self) -> Vector:
-        """Return the state one period along the quickest stop (3, n)."""
-        q, v, a = self.state
-        return np.stack(stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period))
+    def _viable(self, state: Vector, within: NDArray[np.bool_], joints: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which of ``joints`` (n,) can stop inside the range from ``state``, by the bound or else exactly."""
+        free = within[_FREE]
+        if not np.count_nonzero(joints & ~free):
+            return joints
+        low, high = stop_extent(state[0], state[1], state[2], self.limits.acceleration, self._plan_jerk)
+        return np.asarray(joints & (free | ((low >= self._lowest) & (high <= self._highest))))
 
-    def _chase(self, derivatives: Vector, passes: NDArray[np.bool_]) -> None:
+    def _chase(self, derivatives: Vector, within: NDArray[np.bool_], passes: NDArray[np.bool_]) -> None:
         """Advance the joints that do not pass by the first safe of track, approach and stop."""
         limits, wanted = self.limits, derivatives[:3]
-        target = derivatives.copy()
-        target[0] = np.clip(derivatives[0], limits.lower, limits.upper)
-        cut = target[0] != derivatives[0]
-        target[1:, cut] = 0.0
-        why = np.full(self.n, JERK, dtype=np.int8)
-        why[np.abs(target[2]) > limits.acceleration] = ACCELERATION
-        why[np.abs(target[1]) > limits.velocity] = VELOCITY
-        why[cut] = POSITION
-
-        state = self._track(target, passes)
-        safe = self._safe(state) | passes
-        if not safe.all():
-            why[~safe & (np.abs(state[1:]) <= self._top).all(axis=0)] = POSITION
-            approach = self._approach(target[0])
-            state = np.where(safe, state, np.where(self._safe(approach), approach, self._brake()))
-        landed = (np.abs(state - wanted) <= _LANDED).all(axis=0) | passes
+        q = np.minimum(np.maximum(derivatives[0], limits.lower), limits.upper)
+        cut = q != derivatives[0]
+        state = self._track(derivatives, q, cut, ~passes)
+        sizes = np.empty((5, self.n))
+        self._measure(state, sizes)
+        inside = sizes <= self._bounds[_STATE:]
+        safe = np.logical_and.reduce(inside) | passes
+        why = self._reasons(derivatives, cut)
+        if np.count_nonzero(safe) != self.n:
+            state, safe = self._fall_back(state, inside, safe, q)
+            why[~safe & inside[0] & inside[1]] = POSITION
+        # A joint next to its reference lands on it, if that is safe as well.
+        landed = np.logical_and.reduce(np.abs(state - wanted) <= _LANDED) & np.logical_and.reduce(within[_STATE:_FREE])
+        landed = self._viable(wanted, within, landed) | passes
         self.state = np.where(landed, wanted, state)
         why[passes] = 0
         self.reasons = why
         self._on_reference = landed
         self._follow_inwards()
 
-    def _track(self, target: Vector, passes: NDArray[np.bool_]) -> Vector:
-        """Return the state one period along the quickest way onto the moving reference (3, n).
+    def _reasons(self, derivatives: Vector, cut: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """Return what keeps each joint off its reference (n,); ``cut`` where that lies outside the range."""
+        why = np.full(self.n, JERK, dtype=np.int8)
+        fast, sharp = np.abs(derivatives[1:3]) > self._rates
+        for code, broken in ((ACCELERATION, sharp), (VELOCITY, fast), (POSITION, cut)):
+            if np.count_nonzero(broken):
+                why[broken] = code
+        return why
+
+    def _fall_back(
+        self, track: Vector, inside: NDArray[np.bool_], safe: NDArray[np.bool_], target: Vector
+    ) -> tuple[Vector, NDArray[np.bool_]]:
+        """Replace what is not safe of ``track`` by approach or stop.
+
+        :param inside: as measured of ``track`` (5, n).
+        :param safe: joints that need no further proof (n,).
+        :returns: the state (3, n) and where ``track`` was safe (n,).
+        """
+        limits, jerk = self.limits, self._plan_jerk
+        approach = self._plan([*self.state.tolist(), *self._whole_rates], target.tolist(), ~safe)
+        sizes = np.empty((5, self.n))
+        self._measure(approach, sizes)
+        near = sizes <= self._bounds[_STATE:]
+        states = np.stack([track, approach, self.state], axis=1)  # (3, 3 states, n)
+        stops = plan_stop(states[1], states[2], limits.acceleration, jerk)
+        low, high = extent_of(stops, jerk)
+        viable = (states[0] + low >= self._lowest) & (states[0] + high <= self._highest)
+        safe = safe | (np.logical_and.reduce(inside[:-1]) & (inside[-1] | viable[0]))
+        good = np.logical_and.reduce(near[:-1]) & (near[-1] | viable[1])
+        if np.count_nonzero(safe | good) != self.n:
+            brake = advance_stop(Stop(*(part[2] for part in stops)), jerk, self.period)
+            brake[0] += self.state[0]
+            approach = np.where(good, approach, brake)
+        return np.where(safe, track, approach), safe
+
+    def _track(self, derivatives: Vector, target: Vector, cut: NDArray[np.bool_], joints: NDArray[np.bool_]) -> Vector:
+        """Return the state one period along the quickest way of ``joints`` onto the moving reference (3, n).
 
         The frame moves with the reference, its rates cut to what leaves room to catch up; relative limits are what the
         frame, anywhere within the period, leaves of the absolute ones.
+
+        :param target: position of the reference, cut to the range (n,); where it was ``cut`` the frame is at rest.
         """
-        limits, dt = self.limits, self.period
-        frame = target[:3].copy()
-        frame[1] = np.clip(target[1], -0.95 * limits.velocity, 0.95 * limits.velocity)
-        frame[2] = np.clip(target[2], -0.9 * limits.acceleration, 0.9 * limits.acceleration)
-        jerk = np.clip(target[3], -0.49 * limits.jerk, 0.49 * limits.jerk)  # as much again is left to correct
+        dt = self.period
+        frame = np.zeros((6, self.n))  # position and all its derivatives
+        frame[0] = target
+        rates = frame[1:4]
+        np.minimum(derivatives[1:], self._frame_rates, out=rates)
+        np.maximum(rates, -self._frame_rates, out=rates)
+        if np.count_nonzero(cut):
+            rates *= ~cut
+        velocity, acceleration, jerk = rates
         # A frame that was beyond the limits when the period began moves with less of its rates.
-        jerk[np.abs(frame[2] - jerk * dt) > 0.95 * limits.acceleration] = 0.0
-        too_fast = np.abs(frame[1] - (frame[2] - 0.5 * jerk * dt) * dt) > 0.97 * limits.velocity
-        jerk[too_fast] = 0.0
-        frame[2, too_fast] = 0.0
-        start = np.empty_like(frame)
-        start[2] = frame[2] - jerk * dt
-        start[1] = frame[1] - (start[2] + 0.5 * jerk * dt) * dt
-        start[0] = frame[0] - (start[1] + (0.5 * start[2] + jerk * dt / 6.0) * dt) * dt
-        relative = self.state - start
-        relative[:, passes] = 0.0
-        rates = np.maximum(frame[1:], start[1:]), np.minimum(frame[1:], start[1:])
-        rates[0][0] += np.abs(jerk) * (dt * dt / 8.0)  # between its ends the frame may be a little faster
-        rates[1][0] -= np.abs(jerk) * (dt * dt / 8.0)
-        return frame + self._plan(relative, *rates, self._plan_jerk - np.abs(jerk), self._zeros)
+        jerk *= np.abs(acceleration - jerk * dt) <= self._frame_acceleration
+        slow = np.abs(velocity - (acceleration - 0.5 * dt * jerk) * dt) <= self._frame_speed
+        frame[2:4] *= slow
+        start = frame[:3] - dt * (frame[1:4] - (dt / 2.0) * (frame[2:5] - (dt / 3.0) * frame[3:]))
+        highest, lowest = np.maximum(rates[:2], start[1:]), np.minimum(rates[:2], start[1:])
+        size = np.abs(jerk)
+        bend = size * (dt * dt / 8.0)  # between its ends the frame may be a little faster
+        highest[0] += bend
+        lowest[0] -= bend
+        plan = np.empty((8, self.n))
+        plan[:3] = self.state - start
+        plan[3:5] = self._rates - highest
+        plan[5:7] = -self._rates - lowest
+        plan[7] = self._plan_jerk - size
+        return frame[:3] + self._plan(plan.tolist(), self._at_rest, joints)
 
-    def _approach(self, target: Vector) -> Vector:
-        """Return the state one period along the quickest way to rest at ``target`` (3, n)."""
-        still = np.zeros((2, self.n))
-        return self._plan(self.state, still, still, self._plan_jerk, target.tolist())
+    def _plan(self, rows: list[list[float]], target: list[float], joints: NDArray[np.bool_]) -> Vector:
+        """Return the state (3, n) after one period on Ruckig's way of ``joints`` to rest at ``target``.
 
-    def _plan(self, state: Vector, highest: Vector, lowest: Vector, jerk: Vector, target: list[float]) -> Vector:
-        """Return the state (3, n) after one period on Ruckig's way to rest at ``target``.
-
-        :param highest: velocity and acceleration of the frame at most (2, n); they narrow the limits within it.
-        :param lowest: the same at least.
-        :returns: a place outside every range, hence never safe, when Ruckig finds no way.
+        :param rows: position, velocity, acceleration; highest velocity and acceleration; lowest; jerk; n of each.
+        :returns: a place outside every range, hence never safe, when Ruckig finds no way; of no meaning for the others.
         """
-        wanted, limits = self._input, self.limits
-        wanted.current_position, wanted.current_velocity, wanted.current_acceleration = state.tolist()
-        wanted.max_velocity = (limits.velocity - highest[0]).tolist()
-        wanted.min_velocity = (-limits.velocity - lowest[0]).tolist()
-        wanted.max_acceleration = (limits.acceleration - highest[1]).tolist()
-        wanted.min_acceleration = (-limits.acceleration - lowest[1]).tolist()
-        wanted.max_jerk = jerk.tolist()
+        wanted, out = self._input, self._output
+        wanted.current_position, wanted.current_velocity, wanted.current_acceleration = rows[:3]
+        wanted.max_velocity, wanted.max_acceleration, wanted.min_velocity, wanted.min_acceleration = rows[3:7]
+        wanted.max_jerk = rows[7]
         wanted.target_position = target
-        out = self._output
+        wanted.enabled = joints.tolist()
         try:
+            self._otg.reset()  # or it would go on along its last plan where it can, which rounds differently
             result = self._otg.update(wanted, out)
         except ruckig.RuckigError:
             result = ruckig.Result.Error
@@ -235,10 +346,19 @@ class Limiter:
             return np.stack([np.full(self.n, _NOWHERE), np.zeros(self.n), np.zeros(self.n)])
         return np.array([out.new_position, out.new_velocity, out.new_acceleration])
 
+    def _set_range(self, low: Vector, high: Vector) -> None:
+        """Let the joints stop anywhere between ``low`` and ``high`` (n,) [rad], less what rounding needs."""
+        self._low, self._high = low, high
+        self._lowest, self._highest = low + _EDGE, high - _EDGE
+        self._middle = 0.5 * (low + high)
+        self._bounds[_FREE] = 0.5 * (high - low) - _EDGE
+        self._outside = bool((low < self.limits.lower).any() or (high > self.limits.upper).any())
+
     def _follow_inwards(self) -> None:
         """Close the range behind joints that began outside and have moved inwards."""
         if self._outside:
             q, limits = self.state[0], self.limits
-            self._low = np.minimum(limits.lower, np.maximum(self._low, q - _EDGE))
-            self._high = np.maximum(limits.upper, np.minimum(self._high, q + _EDGE))
-            self._outside = bool((self._low < limits.lower).any() or (self._high > limits.upper).any())
+            self._set_range(
+                np.minimum(limits.lower, np.maximum(self._low, q - _EDGE)),
+                np.maximum(limits.upper, np.minimum(self._high, q + _EDGE)),
+            )

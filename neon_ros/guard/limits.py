@@ -18,7 +18,8 @@ ACCELERATION_CEILING = 200.0
 JERK_CEILING = 20000.0
 """No setting may ask for more [rad/s^3]: four times the 5000 of the same table."""
 
-_GROUP_OF_JOINT = ("leg",) * 12 + ("waist",) * 3 + ("arm",) * 14
+GROUP_OF_JOINT: dict[str, str] = dict(zip(JOINT_NAMES, ("leg",) * 12 + ("waist",) * 3 + ("arm",) * 14, strict=True))
+"""Joint to the group whose limits it has unless it has its own."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def motion_limits(variant: Variant, config: LimitConfig | None = None) -> Motion
     _check("limits.position_margin", config.position_margin, widest, lowest=0.0)
     rows = np.empty((NUM_JOINTS, 3))
     for index, name in enumerate(JOINT_NAMES):
-        wanted = config.joints.get(name, getattr(config, _GROUP_OF_JOINT[index]))
+        wanted = config.joints.get(name, getattr(config, GROUP_OF_JOINT[name]))
         for column, (quantity, bound) in enumerate(
             (
                 ("velocity", float(allowed.velocity[index])),

@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 
 
 class Stop(NamedTuple):
-    """A stop of n joints, in the mirrored frame of each: three phases of jerk ``-j, 0, +j``.
+    """A stop of n joints, or k of each (k, n), in the mirrored frame of each: three phases of jerk ``-j, 0, +j``.
 
     :param sign: mirror of each joint, +1 or -1 (n,).
     :param v: mirrored start velocity (n,) [rad/s].
@@ -46,38 +46,69 @@ def coasting_velocity(v: Vector, a: Vector, jerk: Vector) -> Vector:
 def plan_stop(v: Vector, a: Vector, acceleration: Vector, jerk: Vector) -> Stop:
     """Return the quickest stop from velocity ``v`` and acceleration ``a``.
 
-    :param v: (n,) [rad/s].
-    :param a: (n,) [rad/s^2], within ``acceleration``.
+    :param v: (n,) or (k, n), k states of each joint [rad/s].
+    :param a: likewise [rad/s^2], within ``acceleration``.
     :param acceleration: limit (n,) [rad/s^2].
     :param jerk: limit (n,) [rad/s^3].
     """
-    sign = np.where(coasting_velocity(v, a, jerk) < 0.0, -1.0, 1.0)
+    sign = np.copysign(1.0, coasting_velocity(v, a, jerk))
     v, a = sign * v, sign * a
     energy = np.maximum(jerk * v + 0.5 * a * a, 0.0)
     peak = np.minimum(np.sqrt(energy), acceleration)
     t1 = np.maximum(a + peak, 0.0) / jerk
-    t2 = np.maximum(energy / jerk - peak * peak / jerk, 0.0) / np.maximum(peak, 1e-12)
+    t2 = np.maximum(energy - peak * peak, 0.0) / (jerk * np.maximum(peak, 1e-12))
     return Stop(sign, v, a, peak, t1, t2, peak / jerk)
 
 
-def stop_step(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vector, dt: float) -> tuple[Vector, ...]:
-    """Return position, velocity and acceleration after ``dt`` of the quickest stop.
+def advance_stop(stop: Stop, jerk: Vector, dt: float) -> Vector:
+    """Return how far the stop has led after ``dt``, and velocity and acceleration then (3, n), in the joint's frame.
+
+    :param jerk: limit (n,) [rad/s^3].
+    :param dt: [s].
+    """
+    left = np.full_like(stop.v, dt)
+    x, v, a = np.zeros_like(stop.v), stop.v, stop.a
+    for duration, sense in ((stop.t1, -1.0), (stop.t2, 0.0), (stop.t3, 1.0)):
+        t = np.minimum(duration, left)
+        change = t * (sense * jerk)
+        x = x + t * (v + t * (0.5 * a + change / 6.0))
+        v = v + t * (a + 0.5 * change)
+        a = a + change
+        left = left - t
+        if not np.count_nonzero(left):
+            break  # no joint has reached the next phase
+    moves = stop.sign * (left <= 0.0)
+    return np.stack([stop.sign * x, moves * v, moves * a]) + 0.0  # one zero only: a skipped phase changes no bit
+
+
+def stop_step(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vector, dt: float) -> Vector:
+    """Return position, velocity and acceleration (3, n) after ``dt`` of the quickest stop.
 
     :param q: (n,) [rad].
     :param dt: [s].
     """
-    stop = plan_stop(v, a, acceleration, jerk)
-    left = np.full_like(v, dt)
-    x, v, a = np.zeros_like(v), stop.v, stop.a
-    for duration, j in ((stop.t1, -jerk), (stop.t2, np.zeros_like(jerk)), (stop.t3, jerk)):
-        t = np.minimum(duration, left)
-        x = x + t * (v + t * (0.5 * a + t * j / 6.0))
-        v = v + t * (a + 0.5 * t * j)
-        a = a + t * j
-        left = left - t
-    at_rest = left > 0.0
-    v, a = np.where(at_rest, 0.0, v), np.where(at_rest, 0.0, a)
-    return q + stop.sign * x, stop.sign * v, stop.sign * a
+    after = advance_stop(plan_stop(v, a, acceleration, jerk), jerk, dt)
+    after[0] += q
+    return after
+
+
+def extent_of(stop: Stop, jerk: Vector) -> tuple[Vector, Vector]:
+    """Return how far below (not positive) and above (not negative) its start the stop leads [rad].
+
+    :param jerk: limit (n,) [rad/s^3].
+    """
+    v, a, t1, t2, p = stop.v, stop.a, stop.t1, stop.t2, stop.peak
+    change = t1 * jerk
+    x1 = t1 * (v + t1 * (0.5 * a - change / 6.0))
+    v1 = v + t1 * (a - 0.5 * change)
+    end = x1 + t2 * (v1 - 0.5 * p * t2) + p * stop.t3 * stop.t3 / 6.0
+    # Moving backwards at first (v < 0 < a in the mirrored frame): it turns round inside the first phase.
+    backwards = np.minimum(v, 0.0)
+    turn = (a - np.sqrt(np.maximum(a * a + 2.0 * jerk * backwards, 0.0))) / jerk * (backwards < 0.0)
+    back = turn * (v + turn * (0.5 * a - turn * jerk / 6.0))
+    low, high = np.minimum(np.minimum(back, end), 0.0), np.maximum(end, 0.0)
+    mirrored = stop.sign < 0.0
+    return np.where(mirrored, -high, low), np.where(mirrored, -low, high)
 
 
 def stop_extent(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vector) -> tuple[Vector, Vector]:
@@ -85,18 +116,8 @@ def stop_extent(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vec
 
     :returns: lowest (n,) and highest (n,) [rad].
     """
-    stop = plan_stop(v, a, acceleration, jerk)
-    t1, t2, p = stop.t1, stop.t2, stop.peak
-    x1 = t1 * (stop.v + t1 * (0.5 * stop.a - t1 * jerk / 6.0))
-    v1 = stop.v + t1 * (stop.a - 0.5 * t1 * jerk)
-    end = x1 + t2 * (v1 - 0.5 * p * t2) + p * p * p / (6.0 * jerk * jerk)
-    # Moving backwards at first (v < 0 < a in the mirrored frame): it turns round inside the first phase.
-    root = np.sqrt(np.maximum(stop.a * stop.a + 2.0 * jerk * np.minimum(stop.v, 0.0), 0.0))
-    turn = np.where(stop.v < 0.0, (stop.a - root) / jerk, 0.0)
-    back = turn * (stop.v + turn * (0.5 * stop.a - turn * jerk / 6.0))
-    low, high = np.minimum(np.minimum(back, end), 0.0), np.maximum(end, 0.0)
-    mirrored = stop.sign < 0.0
-    return q + np.where(mirrored, -high, low), q + np.where(mirrored, -low, high)
+    low, high = extent_of(plan_stop(v, a, acceleration, jerk), jerk)
+    return q + low, q + high
 
 
 def stop_reach(v: Vector, a: Vector, acceleration: Vector, jerk: Vector) -> Vector:

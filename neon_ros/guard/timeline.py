@@ -68,49 +68,11 @@ class Sample(NamedTuple):
 
 
 _CANDIDATES = 14  # durations tried for a fade
+_POINTS = 11  # at which the rates of a fade are looked at
+_FADE = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0.5], [-10, -6, -1.5], [15, 8, 1.5], [-6, -3, -0.5]])
+"""Coefficients (6 powers, 3) of the quintic that leads from (q, v, a) to rest at 0 while time goes from 0 to 1."""
 
 
-def _fade_rates(points: int = 11) -> NDArray[np.float64]:
-    """Return derivatives 1 to 3 of the fading quintic over 0 to 1, at ``points`` (3, points, 3).
-
-    The last axis multiplies the start (q, v, a): see :meth:`Timeline._begin_fade` for the quintic's coefficients.
-    """
-    coefficients = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0.5], [-10, -6, -1.5], [15, 8, 1.5], [-6, -3, -0.5]])
-    u = np.linspace(0.0, 1.0, points)[:, None]
-    rates = [sum(math.perm(p, k) * u ** (p - k) * coefficients[p] for p in range(k, 6)) for k in (1, 2, 3)]
-    return np.array(rates)
-
-
-_FADE_RATES = _fade_rates()
-
-
-@lru_cache(maxsize=128)
-def _second_derivatives(knots: int) -> NDArray[np.float64]:
-    """Return K with ``M = K @ q / dt**2``: second derivatives of the not-a-knot cubic spline (knots, knots)."""
-    if knots == 2:
-        return np.zeros((2, 2))
-    if knots == 3:  # one parabola
-        return np.tile(np.array([1.0, -2.0, 1.0]), (3, 1))
-    left, right = np.zeros((knots, knots)), np.zeros((knots, knots))
-    for i in range(1, knots - 1):
-        left[i, i - 1 : i + 2] = (1.0, 4.0, 1.0)
-        right[i, i - 1 : i + 2] = (6.0, -12.0, 6.0)
-    left[0, :3] = left[-1, -3:] = (1.0, -2.0, 1.0)
-    return np.asarray(np.linalg.solve(left, right), dtype=np.float64)
-
-
-def _spline(q: NDArray[np.float64], dt: float) -> NDArray[np.float64]:
-    """Return the coefficients (knots - 1, 4, n) of the spline through ``q`` (knots, n), powers of time in a piece."""
-    m = _second_derivatives(len(q)) @ q / (dt * dt)
-    pieces = np.empty((len(q) - 1, 4, q.shape[1]))
-    pieces[:, 0] = q[:-1]
-    pieces[:, 1] = (q[1:] - q[:-1]) / dt - dt / 6.0 * (2.0 * m[:-1] + m[1:])
-    pieces[:, 2] = 0.5 * m[:-1]
-    pieces[:, 3] = (m[1:] - m[:-1]) / (6.0 * dt)
-    return pieces
-
-
-@lru_cache(maxsize=8)
 def _differentiation(powers: int) -> NDArray[np.float64]:
     """Return the matrix (4 powers, powers): row 4 r + k picks the factor of ``t**r`` in the k-th derivative."""
     matrix = np.zeros((powers, 4, powers))
@@ -120,21 +82,79 @@ def _differentiation(powers: int) -> NDArray[np.float64]:
     return matrix.reshape(4 * powers, powers)
 
 
-def _with_derivatives(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return coefficients (..., powers, 4 n) of the value and its first three derivatives, for :func:`_evaluate`.
+def _fade_rates() -> NDArray[np.float64]:
+    """Return derivatives 1 to 3 of the fade at points between 0 and 1 (3 points, 3), derivatives first."""
+    u = np.linspace(0.0, 1.0, _POINTS)[:, None]
+    rates = [sum(math.perm(p, k) * u ** (p - k) * _FADE[p] for p in range(k, 6)) for k in (1, 2, 3)]
+    return np.concatenate(rates)
 
-    :param coefficients: of the value (..., powers, n).
+
+_FADE_RATES = _fade_rates()
+_FADE_DERIVATIVES = _differentiation(6) @ _FADE  # (24, 3)
+
+
+@lru_cache(maxsize=128)
+def _second_derivatives(knots: int) -> NDArray[np.float64]:
+    """Return K with ``M = K @ diff(q) / dt**2``: second derivatives of the not-a-knot cubic spline (knots, knots - 1).
+
+    From differences, so that a chunk at rest is exactly at rest.
     """
-    *lead, powers, n = coefficients.shape
-    return (_differentiation(powers) @ coefficients).reshape(*lead, powers, 4 * n)
+    if knots == 2:
+        return np.zeros((2, 1))
+    if knots == 3:  # one parabola
+        return np.tile(np.array([-1.0, 1.0]), (3, 1))
+    left, right = np.zeros((knots, knots)), np.zeros((knots, knots - 1))
+    for i in range(1, knots - 1):
+        left[i, i - 1 : i + 2] = (1.0, 4.0, 1.0)
+        right[i, i - 1 : i + 1] = (-6.0, 6.0)
+    left[0, :3] = left[-1, -3:] = (1.0, -2.0, 1.0)
+    return np.asarray(np.linalg.solve(left, right), dtype=np.float64)
+
+
+@lru_cache(maxsize=128)
+def _piece_matrix(dt: float) -> NDArray[np.float64]:
+    """Return the matrix (16, 4) from what a piece of the spline is made of to its derivatives, for :func:`_evaluate`.
+
+    A piece is made of its first knot, the way to the next and the second derivatives at both.
+    """
+    cubic = np.array(
+        [
+            [1.0, 0.0, 0.0, 0.0],
+            [0.0, 1.0 / dt, -dt / 3.0, -dt / 6.0],
+            [0.0, 0.0, 0.5, 0.0],
+            [0.0, 0.0, -1.0 / (6.0 * dt), 1.0 / (6.0 * dt)],
+        ]
+    )
+    return _differentiation(4) @ cubic
+
+
+@lru_cache(maxsize=8)
+def _tail_matrix(rest: float) -> NDArray[np.float64]:
+    """Return the matrix (20, 3) from the last (q, v, a) to the derivatives of the way to rest, for :func:`_evaluate`.
+
+    dq falls from v to 0 along the cubic with slopes a and 0, hence q along its integral.
+    """
+    quartic = np.array(
+        [
+            [1.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 0.5],
+            [0.0, -1.0 / rest**2, -2.0 / (3.0 * rest)],
+            [0.0, 0.5 / rest**3, 0.25 / rest**2],
+        ]
+    )
+    return _differentiation(5) @ quartic
 
 
 def _evaluate(coefficients: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-    """Return value and three derivatives (4, n) at ``t`` of what :func:`_with_derivatives` made (powers, 4 n)."""
+    """Return value and three derivatives (4, n) at ``t``.
+
+    :param coefficients: rows as of :func:`_differentiation` (4 powers, n).
+    """
     powers = [1.0]
-    for _ in range(len(coefficients) - 1):
+    for _ in range(len(coefficients) // 4 - 1):
         powers.append(powers[-1] * t)
-    return np.array(powers).dot(coefficients).reshape(4, -1)
+    return np.array(powers).dot(coefficients.reshape(len(powers), -1)).reshape(4, -1)
 
 
 class Timeline:
@@ -146,10 +166,14 @@ class Timeline:
 
     def __init__(self, limits: MotionLimits, config: TimelineConfig | None = None) -> None:
         self.config = TimelineConfig() if config is None else config
-        self._limits = limits
         self._n = len(limits.lower)
+        # Of each duration a fade may take: its powers, what its peaks may be, and how its coefficients scale.
         self._times = np.geomspace(self.config.fade, self.config.longest_fade, _CANDIDATES)
-        self._budget = self.config.share * np.stack([limits.velocity, limits.acceleration, limits.jerk])
+        self._powers = self._times ** np.arange(3)[:, None]  # (3, candidates)
+        budget = self.config.share * np.stack([limits.velocity, limits.acceleration, limits.jerk])
+        self._allowed = budget[:, None] * (self._times ** np.array([[1], [2], [3]]))[:, :, None]  # (3, candidates, n)
+        order = (np.arange(6)[:, None] + np.arange(4)).ravel()
+        self._scales = self._times ** -order[:, None].astype(np.float64)  # (24, candidates)
         self.clear()
 
     def clear(self) -> None:
@@ -165,55 +189,40 @@ class Timeline:
         :param now: time of the state, at or after the chunk's first step [s, steady clock].
         :param q: present command of the moved joints (n,) [rad]; ``dq``, ``ddq`` likewise.
         """
-        knots = chunk.q[:, chunk.moved]
+        knots = chunk.q.take(np.flatnonzero(chunk.moved), axis=1)
+        ways = knots[1:] - knots[:-1]
+        curves = _second_derivatives(len(knots)) @ ways
+        curves /= chunk.dt * chunk.dt
+        pieces = np.empty((len(ways), 4, self._n))
+        pieces[:, 0], pieces[:, 1], pieces[:, 2], pieces[:, 3] = knots[:-1], ways, curves[:-1], curves[1:]
         self.chunk = chunk
-        self._pieces = _with_derivatives(_spline(knots, chunk.dt))
-        self._base = chunk.base_velocity
-        self.end = chunk.t0 + (len(knots) - 1) * chunk.dt
-        last = _evaluate(self._pieces[-1], chunk.dt)
-        # Slow to rest: dq falls from v to 0 along the cubic with slopes a and 0, hence q along its integral.
-        rest, (end_q, v, a) = self.config.rest, last[:3]
-        self._tail = _with_derivatives(
-            np.stack(
-                [
-                    end_q,
-                    v,
-                    0.5 * a,
-                    (-3.0 * v / rest - 2.0 * a) / (3.0 * rest),
-                    (2.0 * v / rest + a) / (4.0 * rest * rest),
-                ]
-            )
-        )
-        self._final = end_q + 0.5 * v * rest + a * rest * rest / 12.0
-        self._fade_end = -math.inf
+        self.end = chunk.end
+        self._pieces = pieces
+        self._piece_at = -1
+        self._tail: NDArray[np.float64] | None = None
         asked = self._asked(now)
-        self._begin_fade(now, q - asked[0], dq - asked[1], ddq - asked[2])
-        self._last_jerk = np.abs(self._derivatives(now)[3])
+        self._begin_fade(now, np.stack([q - asked[0], dq - asked[1], ddq - asked[2]]))
+        self._last_jerk = np.abs(asked[3] + self._fade[3])
 
-    def _begin_fade(self, now: float, q: Vector, v: Vector, a: Vector) -> None:
-        """Plan the fade of a residual: per joint the quintic from (q, v, a) to rest, as short as the limits allow."""
-        # Candidates T: peaks of the three derivatives of the quintic, each as a share of its limit (T, 3, n).
-        t = self._times
-        start = np.stack([np.outer(t**0, q), np.outer(t, v), np.outer(t * t, a)], axis=1)
-        peaks = np.abs(_FADE_RATES @ start[:, None]).max(axis=2)
-        usage = (peaks / self._budget / t[:, None, None] ** np.array([[1], [2], [3]])).max(axis=1)
-        usage[-1] = 0.0  # the longest is always allowed; the limiter sees to the rest
-        time = t[(usage <= 1.0).argmax(axis=0)]
-        self._fade_start, self._fade_time = now, time
-        self._fade_end = now + float(time.max(initial=0.0))
-        x, y, z = q / time**3, v / time**2, a / time
-        self._fade = _with_derivatives(
-            np.stack(
-                [
-                    q,
-                    v,
-                    0.5 * a,
-                    -10.0 * x - 6.0 * y - 1.5 * z,
-                    (15.0 * x + 8.0 * y + 1.5 * z) / time,
-                    (-6.0 * x - 3.0 * y - 0.5 * z) / time**2,
-                ]
-            )
-        )
+    def _begin_fade(self, now: float, residual: Vector) -> None:
+        """Plan the fade of a residual: per joint the quintic from (q, v, a) to rest, as short as the limits allow.
+
+        :param residual: (3, n).
+        """
+        chosen = np.zeros(self._n, dtype=np.intp)
+        powers = self._powers
+        rates = np.abs(_FADE_RATES.dot(residual * powers[:, :1])).reshape(3, _POINTS, self._n)
+        fits = np.logical_and.reduce(rates.max(axis=1) <= self._allowed[:, 0])
+        if np.count_nonzero(fits) != self._n:
+            large = np.flatnonzero(~fits)
+            starts = (powers[:, :, None] * residual[:, None, large]).reshape(3, -1)
+            rates = np.abs(_FADE_RATES.dot(starts)).reshape(3, _POINTS, _CANDIDATES, len(large))
+            fits = np.logical_and.reduce(rates.max(axis=1) <= self._allowed[:, :, large])
+            fits[-1] = True  # the longest is always allowed; the limiter sees to the rest
+            chosen[large] = fits.argmax(axis=0)
+        self._fade_start, self._fade_time = now, self._times[chosen]
+        self._fade_first, self._fade_end = now + float(self._fade_time.min()), now + float(self._fade_time.max())
+        self._fade = _FADE_DERIVATIVES.dot(residual * powers[:, chosen]) * self._scales[:, chosen]
 
     def _asked(self, now: float) -> NDArray[np.float64]:
         """Return what the chunk itself asks at ``now``: value and three derivatives (4, n)."""
@@ -222,8 +231,14 @@ class Timeline:
             return np.zeros((4, self._n))
         since = now - chunk.t0
         if now < self.end:
-            piece = min(max(int(since / chunk.dt), 0), len(self._pieces) - 1)
-            return _evaluate(self._pieces[piece], max(since - piece * chunk.dt, 0.0))
+            at = min(max(int(since / chunk.dt), 0), len(self._pieces) - 1)
+            if at != self._piece_at:
+                self._piece_at, self._piece = at, _piece_matrix(chunk.dt).dot(self._pieces[at])
+            return _evaluate(self._piece, max(since - at * chunk.dt, 0.0))
+        if self._tail is None:
+            last = _evaluate(_piece_matrix(chunk.dt).dot(self._pieces[-1]), chunk.dt)[:3]
+            self._tail = _tail_matrix(self.config.rest).dot(last)
+            self._final = _evaluate(self._tail, self.config.rest)[0]
         after = now - self.end
         if after < self.config.rest:
             return _evaluate(self._tail, after)
@@ -235,8 +250,10 @@ class Timeline:
         """Return chunk plus fading residual at ``now`` (4, n)."""
         asked = self._asked(now)
         if now < self._fade_end:
-            since = now - self._fade_start
-            asked = asked + _evaluate(self._fade, since) * (since < self._fade_time)
+            fade = _evaluate(self._fade, now - self._fade_start)
+            if now >= self._fade_first:
+                fade *= now - self._fade_start < self._fade_time
+            asked += fade
         return asked
 
     def sample(self, now: float) -> Sample:
@@ -260,6 +277,7 @@ class Timeline:
         if chunk is None or now >= self.end:
             return np.zeros(3)
         place = max((now - chunk.t0) / chunk.dt, 0.0)
-        step = min(int(place), len(self._base) - 2)
+        base = chunk.base_velocity
+        step = min(int(place), len(base) - 2)
         weight = place - step
-        return (1.0 - weight) * self._base[step] + weight * self._base[step + 1]
+        return (1.0 - weight) * base[step] + weight * base[step + 1]

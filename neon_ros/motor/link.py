@@ -21,9 +21,10 @@ from cyclonedds.pub import DataWriter
 from cyclonedds.qos import Policy, Qos
 from cyclonedds.sub import DataReader
 from cyclonedds.topic import Topic
-from unitree_sdk2py.idl.unitree_hg.msg.dds_ import IMUState_, LowCmd_, LowState_
+from unitree_sdk2py.idl.unitree_hg.msg.dds_ import BmsState_, IMUState_, LowCmd_, LowState_
 
 from neon_ros.errors import ConfigError, RobotError, refuse
+from neon_ros.robot.battery import BATTERY_TOPIC
 
 LOOPBACK = "lo"
 _MAX_PARTICIPANTS = 64  # on one machine; the default of 9 is less than a test run needs
@@ -200,6 +201,14 @@ class Link:
     def imu_writer(self, topic: str = "rt/secondary_imu") -> PayloadWriter:
         """Return a writer of IMUState."""
         return PayloadWriter(self._topic(topic, IMUState_), self)
+
+    def battery_writer(self, topic: str = BATTERY_TOPIC) -> PayloadWriter:
+        """Return a writer of BmsState."""
+        return PayloadWriter(self._topic(topic, BmsState_), self)
+
+    def battery_reader(self, topic: str = BATTERY_TOPIC) -> PayloadReader:
+        """Return a reader of BmsState."""
+        return PayloadReader(self._topic(topic, BmsState_), self)
 
     def watch_writers(self, topic: str) -> WriterWatch:
         """Return a watch on the writers of a topic."""

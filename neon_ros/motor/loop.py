@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from collections.abc import Callable
 
-from neon_ros.contracts import RobotState
-from neon_ros.errors import ContractError, Refused, RobotError, refuse
-from neon_ros.guard.admission import AdmittedChunk
-from neon_ros.guard.guard import Command, GuardStatus
-from neon_ros.guard.machine import State
+from neon_ros.errors import ContractError, NeonError, Refused, RobotError, refuse
+from neon_ros.guard.guard import Command
+from neon_ros.guard.health import Finding
+from neon_ros.guard.machine import Event, State
+from neon_ros.motor.parts import Door, Helper, Judge, Reader, Writer
 from neon_ros.motor.realtime import Ticker
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.shared import MotorMemory
-from neon_ros.motor.side import BaseVelocity, Verdict
 from neon_ros.robot.faults import motor_faults
 from neon_ros.robot.joints import JOINT_NAMES
-from neon_ros.robot.modes import ControlMode
+from neon_ros.robot.modes import ControlMode, control_mode
+from neon_ros.robot.remote import Stop, StopButtons
 from neon_ros.robot.variants import Variant, variant
 from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
 
@@ -24,61 +24,6 @@ LOG = logging.getLogger("motor")
 
 _SILENT = 1.0  # [s] without LowState after which the report says so
 _REPORT_TICKS = 10  # 50 reports a second
-
-
-class Reader(Protocol):
-    """Gives the newest LowState, see :class:`neon_ros.motor.link.PayloadReader`."""
-
-    def take_newest(self) -> bytes | None:
-        """Return what arrived since the last call."""
-
-
-class Writer(Protocol):
-    """Sends LowCmd, see :class:`neon_ros.motor.link.PayloadWriter`."""
-
-    topic: str
-
-    def write(self, payload: bytes | memoryview) -> None:
-        """Send one payload."""
-
-
-class Judge(Protocol):
-    """Judges every command, see :class:`neon_ros.guard.guard.Guard`."""
-
-    def configure(self, variant: Variant) -> None:
-        """Learn which robot it is."""
-
-    def submit(self, chunk: AdmittedChunk) -> None:
-        """Take a chunk."""
-
-    def request(self, kind: str, now: float) -> None:
-        """Arm, disarm or stop; refuses."""
-
-    def inhibit(self, name: str, reason: str | None) -> None:
-        """Forbid arming, or allow it again."""
-
-    def fault(self, reason: str, now: float, *, pause: bool = False) -> None:
-        """Take a fault that only the caller can see."""
-
-    def step(self, measured: RobotState | None, now: float) -> Command:
-        """Return the next command."""
-
-    def report(self) -> GuardStatus:
-        """Say what it did."""
-
-
-class Helper(Protocol):
-    """Does what is slow, see :class:`neon_ros.motor.side.Side`."""
-
-    commanding: bool
-    base_velocity: BaseVelocity
-    alarm: str
-
-    def prepare(self) -> None:
-        """Begin to find out whether the robot may be armed."""
-
-    def verdict(self) -> Verdict | None:
-        """Return the answer, once."""
 
 
 class TakenOver(RobotError):
@@ -117,6 +62,8 @@ class MotorLoop:
         self._side = side
         self._ticker = ticker
         self._source = source
+        self.door_of: Callable[[ControlMode], Door] | None = None
+        """Makes what another mode needs; ``None`` where the mode cannot be changed."""
         self.guardian_timeout: float | None = None
         """Age of the guardian's beat that stops the robot [s]; ``None`` where there is no guardian."""
         self._frame = LowCmdFrame()
@@ -128,6 +75,11 @@ class MotorLoop:
         self._said = ("", "")
         self._sent = self._low_states = self._bad = self._chunks = 0
         self._newest = (0, 0)
+        self._buttons = StopButtons()
+        self._stop: Stop | None = None
+        self._alarms = 0
+        self._last_alarm = ""
+        self._alarming: tuple[bool, ...] = ()
         self.state = State.UNCONFIGURED
         self.writing = False
         """Whether the last tick wrote a command."""
@@ -145,7 +97,7 @@ class MotorLoop:
         self._heard_ns = self._heard_ns or now_ns
         self._memory.beat(now_ns)
         fresh = self._receive(now_ns)
-        self._watch(now)
+        self._watch(fresh, now)
         self._serve(now)
         self._take_chunk()
         command = self._guard.step(fresh, now)
@@ -194,7 +146,7 @@ class MotorLoop:
         try:
             found = variant(mode_machine)
             self._guard.configure(found)
-        except (RobotError, Refused) as error:
+        except NeonError as error:  # a robot we do not know, or limits that would be wider than its own
             self._trouble = str(error)
             self._guard.inhibit("variant", self._trouble)
             return
@@ -204,12 +156,38 @@ class MotorLoop:
         self._frame.set_mode(0, mode_machine)
         self._frame.set_motor_mode(found.present().astype(int))
 
-    def _watch(self, now: float) -> None:
-        """Tell the guard what only this process sees: other writers, motor faults, a dead guardian."""
-        alarm = self._side.alarm or self._guardian_trouble(now) or self._motor_trouble()
-        self._guard.inhibit("motor", alarm or None)
-        if alarm and self.writing and self.state is not State.DAMPING:
-            self._guard.fault(alarm, now)
+    def _watch(self, fresh: LowState | None, now: float) -> None:
+        """Tell the guard what only this process sees, the gravest first: who else has the robot, stops, faults."""
+        side, guard = self._side, self._guard
+        if fresh is not None:
+            self._stop = self._buttons.see(fresh.wireless_remote)
+        stop = self._stop
+        pressed = refuse("remote", f"{stop.buttons} held down", "no stop") if stop else ""
+        troubles = self._guardian_trouble(now), self._motor_trouble(), side.weak
+        causes = (side.lost, side.alarm, pressed, *troubles)
+        worst = next(filter(None, causes), "")
+        guard.inhibit("motor", worst or None)
+        guard.impair(next(filter(None, troubles), ""))
+        if worst and self.writing:
+            if side.lost:
+                guard.react(Finding(Event.LOST, side.lost), now)
+            elif stop:
+                guard.react(Finding(Event.STOP, pressed, limp=stop.damp, yields=stop.damp), now)
+            if side.alarm and self.state is not State.DAMPING:
+                guard.fault(side.alarm, now)
+        self._count_alarms(causes)
+
+    def _count_alarms(self, causes: tuple[str, ...]) -> None:
+        """Count and keep each cause that was not there in the last tick."""
+        alarming = tuple(map(bool, causes))
+        if alarming == self._alarming:
+            return
+        for cause, before in zip(causes, self._alarming or (False,) * len(causes), strict=True):
+            if cause and not before:
+                self._alarms += 1
+                self._last_alarm = cause
+                LOG.warning("alarm: %s", cause)
+        self._alarming = alarming
 
     def _guardian_trouble(self, now: float) -> str:
         if self.guardian_timeout is None:
@@ -231,9 +209,14 @@ class MotorLoop:
         kinds = self._memory.take_requests()
         safer = [kind for kind in kinds if kind != "arm"]
         for kind in safer:
-            self._ask(kind, now)
+            if kind == "mode":
+                self._change_mode()
+            else:
+                self._ask(kind, now)
         if safer and (self._arming or "arm" in kinds):
             self._answer("arm", False, f"a {safer[0]} came while the robot was being armed")
+        elif "arm" in kinds and self._trouble:  # nothing sound comes from the robot: its services need not be asked
+            self._answer("arm", False, self._trouble)
         elif "arm" in kinds and not self._arming:
             self._arming = True
             self._side.prepare()
@@ -250,6 +233,28 @@ class MotorLoop:
             self._answer(kind, False, self._trouble or str(error))
         else:
             self._answer(kind, True, f"{kind}: accepted")
+
+    def _change_mode(self) -> None:
+        """Answer a request for another control mode: only a silent motor changes its guard, topic and watch."""
+        wanted = self._memory.wanted_mode
+        try:
+            if self.state not in (State.UNCONFIGURED, State.INACTIVE) or self.writing:
+                raise Refused(refuse(f"mode {wanted}", f"asked for in {self.state.value}", "INACTIVE; disarm first"))
+            if self.door_of is None:
+                raise Refused(refuse("mode", wanted, f"{self._mode.name}, until the motor process is started anew"))
+            mode = control_mode(wanted)
+            door = self.door_of(mode)
+        except NeonError as error:
+            self._answer("mode", False, str(error))
+            return
+        self._mode, self._guard, self._commands = mode, door.guard, door.commands
+        self._side.switch(mode, door.watch)
+        self._frame.set_weight(0.0)  # slot 29 belongs to rt/arm_sdk alone
+        self._memory.mode = mode.name
+        self._newest = (0, 0)
+        if self._measured is not None:
+            self._adopt(self._measured.mode_machine)
+        self._answer("mode", True, f"mode: {mode.name}, commands to {self._commands.topic}")
 
     def _answer(self, kind: str, accepted: bool, text: str) -> None:
         self._memory.give_answer(kind, accepted, text)
@@ -304,6 +309,9 @@ class MotorLoop:
                 limit_count=status.limit_count,
                 counts=status.counts,
                 clearance=status.clearance,
+                alarms=self._alarms,
+                last_alarm=self._last_alarm,
+                charge=self._side.charge,
                 period_p99=period,
                 tick_p99=computing,
             )

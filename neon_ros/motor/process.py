@@ -19,12 +19,12 @@ from logging.handlers import QueueHandler, QueueListener
 from types import FrameType
 
 from neon_ros.errors import ConfigError, NeonError, refuse
-from neon_ros.guard.config import GuardConfig, numbers
+from neon_ros.guard.config import GuardConfig, from_settings
 from neon_ros.guard.guard import Guard
 from neon_ros.guard.machine import State
 from neon_ros.motor.fallback import Fallback
-from neon_ros.motor.link import Link, PayloadWriter
-from neon_ros.motor.loop import MotorLoop, TakenOver
+from neon_ros.motor.link import Link
+from neon_ros.motor.loop import Door, MotorLoop, TakenOver
 from neon_ros.motor.realtime import (
     MOTOR_PRIORITY,
     Ticker,
@@ -39,7 +39,7 @@ from neon_ros.motor.realtime import (
 from neon_ros.motor.rpc import Locomotion, MotionSwitcher
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.motor.side import Side, fifo_ready
-from neon_ros.robot.modes import MODES, control_mode
+from neon_ros.robot.modes import MODES, ControlMode, control_mode
 from neon_ros.robot.wire import decode_low_cmd
 
 LOG = logging.getLogger("motor")
@@ -80,7 +80,11 @@ def parser() -> argparse.ArgumentParser:
         help="what another writer on our command topic means; allow only where the robot itself keeps a silent one",
     )
     options.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the guard, e.g. arm_seconds=3"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the guard, e.g. arm_seconds=3 or limits.arm.velocity=2",
     )
     return options
 
@@ -92,17 +96,16 @@ def guard_config(settings: Sequence[str], rate: float, simulated: bool) -> Guard
     """
     if not 50.0 <= rate <= 1000.0:
         raise ConfigError(refuse("rate", rate, "50 to 1000 Hz"))
-    known = {item.name for item in numbers()} - {"period"}
     values: dict[str, float] = {}
     for text in settings:
         name, separator, value = text.partition("=")
-        if not separator or name not in known:
-            raise ConfigError(refuse("--set", text, f"NAME=VALUE with a name among {', '.join(sorted(known))}"))
+        if not separator:
+            raise ConfigError(refuse("--set", text, "NAME=VALUE"))
         try:
             values[name] = float(value)
         except ValueError as error:
             raise ConfigError(refuse(f"--set {name}", value, "a number")) from error
-    return GuardConfig(period=1.0 / rate, simulated=simulated, **values)  # type: ignore[arg-type]
+    return from_settings(values, period=1.0 / rate, simulated=simulated, where="guard")
 
 
 class Motor:
@@ -114,7 +117,6 @@ class Motor:
     """
 
     def __init__(self, memory: MotorMemory, options: argparse.Namespace, config: GuardConfig) -> None:
-        mode = control_mode(options.mode)
         domain = options.domain if options.domain is not None else _DOMAIN[options.robot]
         self.memory = memory
         self._guarded = options.guardian
@@ -123,28 +125,38 @@ class Motor:
         self.ticker = Ticker(options.rate)
         with threads_under_fifo(MOTOR_PRIORITY, options.fifo):
             link = Link(domain, options.interface, mark=f"neon_ros/{options.session}")
-        topic = f"rt/{mode.topic}"
-        self.commands: PayloadWriter = link.low_cmd_writer(topic)
+        self._link, self._config = link, config
+        mode = control_mode(options.mode)
+        door = self._door(mode)
         self.side = Side(
             mode,
-            link.watch_writers(topic),
+            door.watch,
             MotionSwitcher(link),
             Locomotion(link),
             refuse_writers=options.other_writers == "refuse",
             ready=fifo_ready if self._fifo else None,
+            battery=link.battery_reader(),
+            min_charge=config.min_charge,
         )
         self._source = f"{LOW_STATE}, domain {domain}, interface {options.interface}"
         self.loop = MotorLoop(
             mode,
-            Guard(mode, config),
+            door.guard,
             self.memory,
             link.low_state_reader(LOW_STATE),
-            self.commands,
+            door.commands,
             self.side,
             self.ticker,
             self._source,
         )
+        self.loop.door_of = self._door
         self._signal = ""
+
+    def _door(self, mode: ControlMode) -> Door:
+        """Make what belongs to one control mode."""
+        topic = f"rt/{mode.topic}"
+        self.commands = self._link.low_cmd_writer(topic)
+        return Door(Guard(mode, self._config), self.commands, self._link.watch_writers(topic))
 
     def run(self) -> int:
         """Tick until a signal comes; return the exit status."""

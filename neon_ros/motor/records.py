@@ -29,10 +29,10 @@ from neon_ros.motor.seqlock import block_bytes
 from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_BYTES, LOW_STATE_BYTES
 
-VERSION = 2
+VERSION = 3
 MAGIC = b"NEONMTR\0"
 MAX_STEPS = 64
-REQUESTS: tuple[str, ...] = ("stop", "disarm", "arm")
+REQUESTS: tuple[str, ...] = ("stop", "disarm", "mode", "arm")
 """In order of precedence: when several arrive within one tick, the safer one is served first."""
 
 HEADER = np.dtype(
@@ -61,7 +61,7 @@ CHUNK = np.dtype(
         ("base_velocity", "<f8", (MAX_STEPS, 3)),  # [m/s, m/s, rad/s]
     ]
 )
-REQUEST = np.dtype([("count", "<u8", len(REQUESTS))])
+REQUEST = np.dtype([("count", "<u8", len(REQUESTS)), ("mode", "S16")])  # mode: what "mode" asks for
 ANSWER = np.dtype([("count", "<u8", len(REQUESTS)), ("accepted", "u1", len(REQUESTS)), ("text", "S256", len(REQUESTS))])
 STATE = np.dtype([("steady_ns", "<u8"), ("payload", "u1", LOW_STATE_BYTES)])
 COMMAND = np.dtype([("steady_ns", "<u8"), ("topic", "S32"), ("payload", "u1", LOW_CMD_BYTES)])
@@ -87,6 +87,7 @@ REPORT = np.dtype(
         ("clearance", "<f8"),
         ("alarms", "<u8"),
         ("last_alarm", "S256"),
+        ("charge", "<f8"),  # [%]
         ("period_p99", "<f8"),
         ("tick_p99", "<f8"),
     ]
@@ -136,8 +137,9 @@ class MotorReport:
     :param limit_count: joint-periods held back since start.
     :param counts: the same as (joint, reason, joint-periods), only where there were any.
     :param clearance: least distance between capsules of the robot's own links [m]; -1 when it was not checked.
-    :param alarms: since start: other writers, lost guardian, motor faults.
+    :param alarms: since start: other writers or owners, stops on the remote, lost guardian, motor faults, battery.
     :param last_alarm: in words.
+    :param charge: of the battery [%]; -1 when the robot has not said it.
     :param period_p99: of the last second's periods [s].
     :param tick_p99: of the last second's computing times [s].
     """
@@ -163,6 +165,7 @@ class MotorReport:
     clearance: float = -1.0
     alarms: int = 0
     last_alarm: str = ""
+    charge: float = -1.0
     period_p99: float = 0.0
     tick_p99: float = 0.0
 

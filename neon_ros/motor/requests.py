@@ -34,8 +34,9 @@ class OpenRequests:
         return len(self._open)
 
     def post(self, memory: MotorMemory, kind: str, done: Done) -> None:
-        """Ask for ``arm``, ``disarm`` or ``stop``; ``done`` is called from a later :meth:`poll`.
+        """Ask for something that needs no more than its name; ``done`` is called from a later :meth:`poll`.
 
+        :param kind: one of :data:`~neon_ros.motor.records.REQUESTS`, but not ``mode``.
         :raises ConfigError: when there is no such request.
         """
         number = memory.post(kind)

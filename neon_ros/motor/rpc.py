@@ -35,7 +35,7 @@ from neon_ros.errors import Refused, RobotError, refuse
 from neon_ros.motor.link import Link
 
 CHECK_MODE, SELECT_MODE, RELEASE_MODE = 1001, 1002, 1003
-SET_VELOCITY = 7105
+GET_FSM, SET_FSM, SET_VELOCITY = 7001, 7101, 7105
 OK, NOT_IMPLEMENTED, BAD_PARAMETER, INTERNAL = 0, 3203, 3204, 3202
 
 _RESEND = 0.3
@@ -146,9 +146,12 @@ class MotionSwitcher:
     def __init__(self, link: Link, timeout: float = 1.0) -> None:
         self._client = RpcClient(link, "motion_switcher", timeout)
 
-    def active(self) -> str:
-        """Return the name of the controller that owns the motors, empty when it was released."""
-        return str(self._client.call(CHECK_MODE, {}).get("name") or "")
+    def active(self, timeout: float | None = None) -> str:
+        """Return the name of the controller that owns the motors, empty when it was released.
+
+        :param timeout: shorter than this client's, for those who cannot wait [s].
+        """
+        return str(self._client.call(CHECK_MODE, {}, timeout).get("name") or "")
 
     def select(self, name: str) -> None:
         """Give the motors back to a controller of the robot, e.g. ``ai``."""
@@ -182,6 +185,17 @@ class Locomotion:
 
     def __init__(self, link: Link, timeout: float = 0.2) -> None:
         self._client = RpcClient(link, "sport", timeout)
+
+    def fsm(self, timeout: float | None = None) -> int:
+        """Return the state of the walking controller: 0 zero torque, 1 damping, 4 locked stand, 500 and above walking.
+
+        :param timeout: shorter than this client's, for those who cannot wait [s].
+        :raises RobotError: when the service does not say it.
+        """
+        data = self._client.call(GET_FSM, {}, timeout).get("data")
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise RobotError(refuse("service 'sport', state", repr(data), "a whole number"))
+        return data
 
     def set_velocity(self, vx: float, vy: float, yaw_rate: float, duration: float = 0.5) -> None:
         """Ask for a base velocity, which ends by itself.

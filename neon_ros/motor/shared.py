@@ -32,6 +32,7 @@ from neon_ros.motor.records import (
     unpack_report,
 )
 from neon_ros.motor.seqlock import Block
+from neon_ros.robot.modes import control_mode
 from neon_ros.robot.wire import LowCmd, LowState, decode_low_cmd, decode_low_state
 
 ROLES: tuple[str, ...] = ("motor", "command", "guardian", "view")
@@ -111,6 +112,16 @@ class MotorMemory:
         """Return the control mode of the motor."""
         return bytes(self._header["mode"][0]).decode()
 
+    @mode.setter
+    def mode(self, name: str) -> None:
+        self._header["mode"] = name.encode()
+
+    @property
+    def wanted_mode(self) -> str:
+        """Return the control mode that the last ``mode`` request asks for."""
+        found = self._blocks["request"].read()
+        return "" if found is None else bytes(found[1]["mode"]).decode(errors="replace")
+
     @property
     def removed(self) -> bool:
         """Return whether the motor that made this memory has left; a new one has another memory, to be opened anew."""
@@ -174,19 +185,23 @@ class MotorMemory:
         pack_chunk(chunk, record)
         self._blocks["chunk"].write(record)
 
-    def post(self, kind: str) -> int:
+    def post(self, kind: str, mode: str = "") -> int:
         """Make a request without waiting.
 
-        :param kind: ``arm``, ``disarm`` or ``stop``.
+        :param kind: one of :data:`~neon_ros.motor.records.REQUESTS`.
+        :param mode: the control mode that the request ``mode`` asks for.
         :returns: its number, for :meth:`answer`.
         """
         if kind not in REQUESTS:
             raise ConfigError(refuse("request", kind, ", ".join(REQUESTS)))
+        name = control_mode(mode).name if kind == "mode" else ""
         record = self._own("request", "command")
         found = self._blocks["request"].read()
         if found is not None:
             record[0] = found[1]
         record["count"][0, REQUESTS.index(kind)] += 1
+        if kind == "mode":
+            record["mode"] = name.encode()
         self._blocks["request"].write(record)
         return int(record["count"][0, REQUESTS.index(kind)])
 
@@ -198,16 +213,17 @@ class MotorMemory:
             return None
         return bool(found[1]["accepted"][index]), bytes(found[1]["text"][index]).decode(errors="ignore")
 
-    def request(self, kind: str, timeout: float | None = None) -> tuple[bool, str]:
+    def request(self, kind: str, timeout: float | None = None, mode: str = "") -> tuple[bool, str]:
         """Make a request and wait for the motor's answer.
 
+        :param kind: and ``mode``: see :meth:`post`.
         :param timeout: [s]; by default long enough for the motors to be released before arming, else one second.
         :returns: whether it was accepted, and why.
         :raises RobotError: when the motor does not answer in time.
         """
         if timeout is None:
             timeout = answer_timeout(kind)
-        number = self.post(kind)
+        number = self.post(kind, mode)
         deadline = time.monotonic() + timeout
         while (answer := self.answer(kind, number)) is None:
             if time.monotonic() > deadline:

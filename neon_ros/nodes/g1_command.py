@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.task import Future
 from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import Trigger
@@ -37,6 +39,8 @@ from neon_ros.sense.poses import pose_from_matrix
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
+MODE_PATIENCE = 0.5
+"""Longest wait for the motor's answer to another mode [s]; it answers in its next period."""
 STEADY = 1.0
 """How long every chunk must have come before a simulated robot arms itself [s]."""
 
@@ -70,6 +74,7 @@ class G1CommandNode(Reporting, LifecycleNode):
         operator = ReentrantCallbackGroup()  # a request that waits for its answer holds up nothing else
         for kind in (topics.ARM, topics.DISARM, topics.STOP):
             self.create_service(Trigger, kind, self._server(kind), callback_group=operator)
+        self.add_on_set_parameters_callback(self._on_parameters)
         self._given_up = time.monotonic() + self.config.motor_timeout
         self.create_timer(1.0 / self.config.rate, self._tick)
         self.watch("the robot's state", 0.5)
@@ -193,6 +198,27 @@ class G1CommandNode(Reporting, LifecycleNode):
 
     # the operator -----------------------------------------------------------------------------------------------
 
+    def _on_parameters(self, given: list[Parameter[Any]]) -> SetParametersResult:
+        """Let the motor change its mode, when it is silent; every other parameter is read-only."""
+        try:
+            for parameter in given:
+                if parameter.name == "mode":
+                    self._change_mode(str(parameter.value))
+        except NeonError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _change_mode(self, name: str) -> None:
+        """Ask the motor for another mode; :raises Refused: when it keeps the one it has, and so does this node."""
+        mode = control_mode(name)
+        if self._memory is None:
+            raise Refused(refuse(f"mode {name}", "no motor process", "a running motor process"))
+        accepted, said = self._memory.request("mode", MODE_PATIENCE, mode.name)
+        if not accepted:
+            raise Refused(said)
+        self._mode, self._admission = mode, None
+        self.get_logger().info(said)
+
     def _server(self, kind: str) -> Any:
         async def serve(request: Any, response: Any) -> Any:
             answer = Future()
@@ -212,6 +238,8 @@ class G1CommandNode(Reporting, LifecycleNode):
             raise Refused(refuse(kind, "no motor process", "a running motor process"))
         if kind == topics.ARM:
             publishers = self.count_publishers(self.resolve_topic_name(topics.ACTION_CHUNK))
+            if self._memory.mode != self._mode.name:
+                raise Refused(refuse(kind, f"a motor process in mode {self._memory.mode}", self._mode.name))
             if not self._active or publishers > 1:
                 got = f"node {'active' if self._active else 'inactive'}, {publishers} publishers of action_chunk"
                 raise Refused(refuse(kind, got, "an active node and at most one publisher"))

@@ -17,9 +17,9 @@ from neon_ros.bridge import topics
 from neon_ros.bridge.markers import markers_to_msg, path_to_msg, trajectory_to_msg
 from neon_ros.bridge.robot import command_to_msg
 from neon_ros.contracts import ActionChunk
+from neon_ros.robot.capsules import CAPSULES
 from neon_ros.robot.description import BODIES_29, urdf_of
 from neon_ros.show.body import capsule_markers, ghost_markers, link_shapes
-from neon_ros.show.capsules import robot_capsules
 from neon_ros.show.labels import latency_markers, limit_markers, said_markers, state_marker
 from neon_ros.show.markers import Marker, prediction_markers, trail_markers
 from neon_ros.show.meshes import mesh_visuals
@@ -41,7 +41,7 @@ class PredictedTopics:
         self._joints = node.create_publisher(JointState, topics.PREDICTED_JOINT_STATES, topics.EVERY_OUT)
         self._description = node.create_publisher(String, topics.ROBOT_DESCRIPTION, topics.LATCHED)
         self._paths = [node.create_publisher(Path, topics.path_topic(name), topics.EVERY_OUT) for name, _, _ in TRACKED]
-        self._shapes, self._links = link_shapes(), robot_capsules()
+        self._shapes = link_shapes()
         self._variant = 0
         self.describe(BODIES_29[0])
 
@@ -107,7 +107,7 @@ class PredictedTopics:
     def capsules(self, stamp_ns: int, poses: Poses) -> None:
         """Publish the robot's capsules."""
         if self._wanted(self._capsules):
-            self._capsules.publish(markers_to_msg(stamp_ns, capsule_markers(self._links, poses)))
+            self._capsules.publish(markers_to_msg(stamp_ns, capsule_markers(CAPSULES, poses)))
 
     @staticmethod
     def _wanted(publisher: object) -> bool:

@@ -26,14 +26,15 @@ WARN_PERIOD = 2.0
 
 
 def declare(node: Node, kind: type[Config]) -> Config:
-    """Declare the parameters of ``kind`` on ``node`` and return their checked values; they cannot change at run time.
+    """Declare the parameters of ``kind`` on ``node`` and return their checked values; few can be set later.
 
     :raises ConfigError: on a value of another type or out of range.
     """
     values: dict[str, object] = {}
     for item in fields(kind):  # type: ignore[arg-type]
         low, high = item.metadata["low"], item.metadata["high"]
-        descriptor = ParameterDescriptor(description=item.metadata["description"], read_only=True)
+        read_only = not item.metadata["settable"]
+        descriptor = ParameterDescriptor(description=item.metadata["description"], read_only=read_only)
         if item.metadata["choices"]:
             descriptor.additional_constraints = "one of " + ", ".join(item.metadata["choices"])
         if low is not None and isinstance(item.default, float):

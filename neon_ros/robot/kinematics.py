@@ -35,10 +35,10 @@ class Kinematics:
         if missing:
             raise ConfigError(refuse("urdf frames", f"no {', '.join(missing)}", "a URDF with both palms"))
         moving_joints = sorted((joint for joint in self._joints if joint.motor >= 0), key=lambda joint: joint.motor)
-        self._terms = np.array([_terms(joint) for joint in moving_joints])  # (29, 3, 4, 4)
-        chains = [self._chain(palm) for palm in PALMS]
+        self._terms = np.array([joint_terms(joint) for joint in moving_joints])  # (29, 3, 4, 4)
+        chains = [self.chain(palm) for palm in PALMS]
         self._palm_motors = np.array([[joint.motor for joint in moving] for moving, _ in chains])  # (2, 10)
-        self._palm_terms = np.array([[_terms(joint) for joint in moving] for moving, _ in chains])  # (2, 10, 3, 4, 4)
+        self._palm_terms = np.array([[joint_terms(joint) for joint in moving] for moving, _ in chains])  # (2, 10, 3, 4, 4)
         self._palm_axes = np.array([[joint.axis for joint in moving] for moving, _ in chains])  # (2, 10, 3)
         self._palm_ends = np.array([end for _, end in chains])  # (2, 4, 4)
 
@@ -55,7 +55,7 @@ class Kinematics:
         :raises ContractError: on a wrong shape or a value that is not finite.
         """
         angles = _checked(q)
-        local = _turned(self._terms, angles)  # (..., 29, 4, 4)
+        local = turned(self._terms, angles)  # (..., 29, 4, 4)
         poses: dict[str, DoubleArray] = {ROOT: np.broadcast_to(np.eye(4), (*angles.shape[:-1], 4, 4)).copy()}
         for joint in self._joints:
             step = joint.origin if joint.motor < 0 else local[..., joint.motor, :, :]
@@ -102,8 +102,11 @@ class Kinematics:
             pose, frame = joint.origin @ pose, joint.parent
         return frame, pose
 
-    def _chain(self, frame: str) -> tuple[list[TreeJoint], DoubleArray]:
-        """Return the moving joints from the pelvis to ``frame``, and the fixed pose after the last of them."""
+    def chain(self, frame: str) -> tuple[list[TreeJoint], DoubleArray]:
+        """Return the moving joints from the pelvis to ``frame``, and the fixed pose after the last of them.
+
+        :raises ConfigError: when there is no such frame.
+        """
         link, end = self.mount(frame)
         moving: list[TreeJoint] = []
         while link != ROOT:
@@ -114,7 +117,7 @@ class Kinematics:
 
     def _along_arms(self, angles: DoubleArray) -> list[DoubleArray]:
         """Return the pose after each of the 10 joints of both arms: 10 times (..., 2, 4, 4)."""
-        local = _turned(self._palm_terms, angles[..., self._palm_motors])  # (..., 2, 10, 4, 4)
+        local = turned(self._palm_terms, angles[..., self._palm_motors])  # (..., 2, 10, 4, 4)
         poses = [local[..., 0, :, :]]
         for step in range(1, local.shape[-3]):
             poses.append(poses[-1] @ local[..., step, :, :])
@@ -130,7 +133,7 @@ def _checked(q: ArrayLike) -> DoubleArray:
     return angles
 
 
-def _terms(joint: TreeJoint) -> DoubleArray:
+def joint_terms(joint: TreeJoint) -> DoubleArray:
     """Return A, B, C (3, 4, 4) with pose(q) = A + sin(q) B + (1 - cos(q)) C, after Rodrigues."""
     x, y, z = joint.axis
     cross = np.zeros((4, 4))
@@ -138,7 +141,7 @@ def _terms(joint: TreeJoint) -> DoubleArray:
     return np.stack([joint.origin, joint.origin @ cross, joint.origin @ cross @ cross])
 
 
-def _turned(terms: DoubleArray, angle: NDArray[np.float64]) -> DoubleArray:
+def turned(terms: DoubleArray, angle: NDArray[np.float64]) -> DoubleArray:
     """Return the poses of joints with ``terms`` (..., 3, 4, 4) at ``angle`` [rad]."""
     sine, versine = np.sin(angle)[..., None, None], (1.0 - np.cos(angle))[..., None, None]
     return terms[..., 0, :, :] + sine * terms[..., 1, :, :] + versine * terms[..., 2, :, :]

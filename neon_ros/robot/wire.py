@@ -255,16 +255,6 @@ class LowState(RobotState):
         return self._motors()["ddq"].astype(np.float64)
 
     @property
-    def surface(self) -> DoubleArray:
-        """Return temperatures of the motors' surfaces (29,) [deg C]."""
-        return self._motors()["temperature"][:, 0].astype(np.float64)
-
-    @property
-    def winding(self) -> DoubleArray:
-        """Return temperatures of the motors' windings (29,) [deg C]."""
-        return self._motors()["temperature"][:, 1].astype(np.float64)
-
-    @property
     def voltage(self) -> DoubleArray:
         """Return motor voltages (29,) [V]."""
         return self._motors()["vol"].astype(np.float64)
@@ -338,7 +328,8 @@ def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
         raise ContractError(refuse("LowState", _not_finite(view, imu_view), "finite values"))
     floats, imu = view.astype(np.float64), imu_view.astype(np.float64)
     heat_strides = (2, MOTOR_STATE.itemsize)
-    heat: NDArray[np.int16] = np.ndarray((2, NUM_JOINTS), "<i2", payload, _TEMPERATURE, heat_strides)
+    heat_view: NDArray[np.int16] = np.ndarray((2, NUM_JOINTS), "<i2", payload, _TEMPERATURE, heat_strides)
+    heat = heat_view.astype(np.float64)
     return LowState(
         steady_ns=steady_ns,
         tick=int.from_bytes(payload[_TICK : _TICK + 4], "little"),
@@ -350,7 +341,8 @@ def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
         accelerometer=imu[7:10],
         mode_machine=payload[layout.mode + 1],
         mode_pr=payload[layout.mode],
-        temperature=np.maximum(heat[0], heat[1], dtype=np.float64),
+        temperature=heat[0],
+        winding=heat[1],
         payload=payload,
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.resources import share
+from neon_ros.robot.capsules import Capsule
 from neon_ros.robot.kinematics import URDF
 from neon_ros.robot.urdf import rotation_from_rpy
 from neon_ros.show.figure import quaternions_wxyz
@@ -40,15 +41,6 @@ class LinkShape(NamedTuple):
     kind: str
     size: tuple[float, float, float]
     pose: NDArray[np.float64]
-
-
-class LinkCapsule(NamedTuple):
-    """All points nearer than ``radius`` to the segment ``p0`` to ``p1``, in the link [m]."""
-
-    link: str
-    p0: NDArray[np.float64]
-    p1: NDArray[np.float64]
-    radius: float
 
 
 def link_shapes(path: Path | None = None) -> list[LinkShape]:
@@ -86,20 +78,6 @@ def _numbers(text: str) -> list[float]:
     return [float(word) for word in text.split()]
 
 
-def capsules_of(shapes: Sequence[LinkShape]) -> list[LinkCapsule]:
-    """Return one capsule per shape: along its longest side, as wide as the mean of the other two, as long as it is."""
-    capsules = []
-    for shape in shapes:
-        size = np.array(shape.size)
-        long = int(size.argmax())
-        radius = float(np.delete(size, long).mean() / 2.0)
-        half = np.zeros(3)
-        half[long] = max(size[long] / 2.0 - radius, 0.0)
-        ends = [shape.pose[:3, :3] @ (sign * half) + shape.pose[:3, 3] for sign in (-1.0, 1.0)]
-        capsules.append(LinkCapsule(shape.link, ends[0], ends[1], radius))
-    return capsules
-
-
 def ghost_markers(shapes: Sequence[LinkShape], end: Poses, now: Poses) -> list[Marker]:
     """Return the translucent shapes of the arms, and of any other link that moves, at the end of a chunk.
 
@@ -120,7 +98,7 @@ def ghost_markers(shapes: Sequence[LinkShape], end: Poses, now: Poses) -> list[M
     ]
 
 
-def capsule_markers(capsules: Sequence[LinkCapsule], poses: Poses) -> list[Marker]:
+def capsule_markers(capsules: Sequence[Capsule], poses: Poses) -> list[Marker]:
     """Return each capsule as a cylinder between two balls.
 
     :param poses: link name to (4, 4), pelvis frame.
@@ -129,7 +107,7 @@ def capsule_markers(capsules: Sequence[LinkCapsule], poses: Poses) -> list[Marke
     color = rgba(SKY, 0.35)
     for number, capsule in enumerate(capsules):
         pose = poses[capsule.link]
-        p0, p1 = (pose[:3, :3] @ end + pose[:3, 3] for end in (capsule.p0, capsule.p1))
+        p0, p1 = (pose[:3, :3] @ end + pose[:3, 3] for end in (capsule.start, capsule.end))
         width, length = 2.0 * capsule.radius, float(np.linalg.norm(p1 - p0))
         balls = np.stack([p0, p1]) if length > 1e-6 else p0[None]
         markers.append(Marker("capsule_end", number, "spheres", balls, width, color, lifetime=CAPSULE_LIFETIME))

@@ -11,7 +11,7 @@ Knows no DDS: frames come in as bytes, calls as JSON objects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,6 +180,13 @@ class Firmware:
             self.counts.not_finite += 1
             return None
         return drive, frame
+
+    def press(self, buttons: Collection[str]) -> None:
+        """Do what the robot does by itself on its remote's combinations: L2+B damps, L2+R2 gives the motors away."""
+        if {"L2", "B"} <= set(buttons):
+            self.set_fsm({"data": FSM_DAMP})
+        elif {"L2", "R2"} <= set(buttons):
+            self.release_mode({})
 
     # services; each handler takes the request's parameters and returns a code and the response's data -------------
 

@@ -16,7 +16,8 @@ from typing import Any
 from neon_ros.errors import ConfigError, NeonError, refuse
 from neon_ros.motor.link import Link
 from neon_ros.motor.realtime import threads_under_fifo
-from neon_ros.motor.rpc import CHECK_MODE, RELEASE_MODE, SELECT_MODE, SET_VELOCITY, RpcServer
+from neon_ros.motor.rpc import CHECK_MODE, GET_FSM, RELEASE_MODE, SELECT_MODE, SET_FSM, SET_VELOCITY, RpcServer
+from neon_ros.robot.battery import encode_battery
 from neon_ros.sim.balance import WalkingPolicy
 from neon_ros.sim.faults import Faults
 from neon_ros.sim.firmware import Firmware
@@ -27,10 +28,10 @@ from neon_ros.sim.scene import TASKS, SceneDescription
 from neon_ros.sim.telemetry import Telemetry
 from neon_ros.sim.world import World
 
-GET_FSM, SET_FSM = 7001, 7101
 MAX_BACKLOG = 0.02  # [s] a late simulator hurries to make up for this much and gives up the rest
 STATE_EVERY = 4  # steps between two states in shared memory: 125 Hz
 IMU_EVERY = 2  # steps between two frames of the secondary IMU: 250 Hz
+BATTERY_EVERY = 250  # steps between two words about the battery: 2 Hz
 CONTROL_EVERY = 5  # steps between two looks for a request
 REPORT_PERIOD = 0.2  # [s]
 WARN_PERIOD = 10.0  # [s] between two words about a machine that is too slow
@@ -59,6 +60,7 @@ class Simulator:
         self._arm_sdk = link.low_cmd_reader("rt/arm_sdk")
         self._low_state = link.low_state_writer()
         self._imu = link.imu_writer()
+        self._battery = link.battery_writer()
         self._low_states = 0
         self._answered, self._refusal = 0, ""
         self._factor = 1.0
@@ -91,6 +93,8 @@ class Simulator:
             self._low_states += 1
         if steps % IMU_EVERY == 0 and faults.powered:
             self._imu.write(self._telemetry.imu_state(world.imu("torso")))
+        if steps % BATTERY_EVERY == 0 and faults.powered and faults.charge >= 0:
+            self._battery.write(encode_battery(faults.charge))
         if steps % STATE_EVERY == 0:
             self.memory.publish_state(world.time, world.data.qpos, world.data.qvel)
 
@@ -169,6 +173,7 @@ class Simulator:
             self.world.block(faults.blocked_joint)
         if faults.tilt != before.tilt:
             self.world.tilt(faults.tilt)
+        self.firmware.press(faults.held)
         self.firmware.machine = faults.mode_machine or self.world.scene.machine
         for service in self._services:
             service.silent = not faults.powered

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from neon_ros.robot.faults import MOTOR_FAULTS
 from neon_ros.robot.joints import JOINT_INDEX, NUM_JOINTS
+from neon_ros.robot.remote import remote_with
 from neon_ros.robot.wire import LowStateFrame
 from neon_ros.sim.faults import Faults
 from neon_ros.sim.firmware import Firmware
@@ -71,6 +72,9 @@ class Telemetry:
         winding = np.full(NUM_JOINTS, AMBIENT)
         if faults.hot_joint:
             winding[JOINT_INDEX[faults.hot_joint]] = faults.temperature
-        hot = np.where(winding >= WINDING_LIMIT, _WINDING_HOT, 0)
-        self._frame.set_health(surface=np.maximum(winding - 10.0, AMBIENT), winding=winding, motorstate=hot)
+        bits = np.where(winding >= WINDING_LIMIT, _WINDING_HOT, 0)
+        if faults.faulty_joint:
+            bits[JOINT_INDEX[faults.faulty_joint]] |= faults.motorstate
+        self._frame.set_health(surface=np.maximum(winding - 10.0, AMBIENT), winding=winding, motorstate=bits)
+        self._frame.set_remote(remote_with(*faults.held))
         self._health = faults

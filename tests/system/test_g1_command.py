@@ -16,6 +16,8 @@ pytest.importorskip("neon_ros_msgs.msg")
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import Trigger
 
@@ -61,6 +63,8 @@ class Motor:
             self.memory.write_report(dataclasses.replace(self.report, steady_ns=now))
             for kind in self.memory.take_requests():
                 self.requests.append(kind)
+                if kind == "mode" and self.answer:
+                    self.memory.mode = self.memory.wanted_mode
                 self.memory.give_answer(kind, self.answer, f"{kind} as asked")
             chunk = self.memory.take_chunk()
             if chunk is not None:
@@ -183,6 +187,44 @@ def test_a_motor_of_another_mode_is_not_taken(running: Any, ros_domain: int, mot
     with running("neon_ros.nodes.g1_command", *words) as node:
         assert node.wait() == 2
         assert "mode of the motor process: got arms_only; allowed: upper_body" in node.text
+
+
+def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_domain: int, motor: Motor) -> None:
+    reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
+    chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
+    client = peer.node.create_client(SetParameters, "g1_command/set_parameters")
+
+    def set_to(name: str, value: Any) -> tuple[bool, str]:
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        future = client.call_async(request)
+        peer.until(future.done, "an answer")
+        result = future.result().results[0]
+        return result.successful, result.reason
+
+    def mode() -> str:
+        future = getter.call_async(GetParameters.Request(names=["mode"]))
+        peer.until(future.done, "the mode")
+        return str(future.result().values[0].string_value)
+
+    getter = peer.node.create_client(GetParameters, "g1_command/get_parameters")
+    with running("neon_ros.nodes.g1_command", *arguments(ros_domain)) as node:
+        peer.until(lambda: reports and client.service_is_ready() and getter.service_is_ready(), "a report")
+        assert set_to("mode", "legs") == (False, "mode: got legs; allowed: arms_only, upper_body, whole_body")
+        assert not set_to("mode", 3)[0] and not set_to("session", "other")[0]
+        motor.answer = False
+        assert set_to("mode", "whole_body") == (False, "mode as asked") and mode() == "arms_only"
+        assert motor.memory.mode == "arms_only"
+        motor.answer = True
+        assert set_to("mode", "upper_body") == (True, "") and mode() == "upper_body"
+        assert motor.memory.mode == "upper_body"
+        message = "chunk.mode: got arms_only; allowed: upper_body"
+        numbers = iter(range(1, 10_000))
+        peer.until(lambda: message in node.text, message, lambda: chunks.publish(chunk(peer, next(numbers))))
+        assert "arm" not in motor.requests and not motor.chunks
+        motor.memory.mode = "arms_only"  # as after a motor that answered too late
+        answer = peer.call(Trigger, topics.ARM)
+        assert not answer.success and "a motor process in mode arms_only; allowed: upper_body" in answer.message
+        assert node.end() == 0 and "Traceback" not in node.text
 
 
 def test_a_motor_that_comes_back_is_found_and_nothing_is_armed(

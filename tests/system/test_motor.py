@@ -247,6 +247,31 @@ def test_the_guardian_lets_go_of_the_arms_when_the_motor_dies(rig: Rig) -> None:
     assert np.ptp(heard["q"], axis=0).max() == 0.0 and (heard["kp"][:, 12:] > 0).all(), "the pose is held"
 
 
+def test_another_mode_goes_through_the_other_door_and_the_guardian_follows(rig: Rig) -> None:
+    motor = rig.up("upper_body")
+    memory = rig.memory
+    assert memory is not None
+    rig.arm()
+    refused = memory.request("mode", mode="whole_body")
+    assert refused == (False, "mode whole_body: got asked for in ACTIVE; allowed: INACTIVE; disarm first")
+    assert memory.mode == "upper_body"
+    assert memory.request("disarm")[0]
+    eventually(lambda: rig.state() == "INACTIVE")
+    assert memory.request("mode", mode="whole_body") == (True, "mode: whole_body, commands to rt/lowcmd")
+    assert memory.mode == "whole_body" and rig.state() == "INACTIVE"
+    changed = time.monotonic_ns()
+    rig.arm()
+    rig.drive(0.5)
+    motor.kill()
+    moment = time.monotonic_ns()
+    eventually(lambda: "it must be started and armed anew" in rig.log("guardian"))
+    heard = rig.heard()
+    first, last = after(heard, changed), after(heard, moment + 150_000_000)
+    assert set(first["topic"]) == {LOWCMD} == set(last["topic"]) and not first["weight"].any()
+    assert first["kp"][:, :12].any() and not last["kp"].any() and np.allclose(last["kd"], DAMPING_KD)
+    assert "taking over on rt/lowcmd" in rig.log("guardian")
+
+
 def test_a_motor_that_dies_inactive_needs_no_guardian(rig: Rig) -> None:
     motor = rig.up("whole_body")
     motor.kill()

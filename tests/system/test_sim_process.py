@@ -29,7 +29,9 @@ from neon_ros.errors import ContractError, Refused, RobotError
 from neon_ros.motor.link import Link, PayloadReader
 from neon_ros.motor.locks import FOLDER
 from neon_ros.motor.rpc import Locomotion, MotionSwitcher, RpcClient
+from neon_ros.robot.battery import decode_battery
 from neon_ros.robot.joints import JOINT_INDEX, NUM_JOINTS
+from neon_ros.robot.remote import pressed
 from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
 from neon_ros.sim.faults import Faults
 from neon_ros.sim.memory import SimClient, SimReport
@@ -248,6 +250,17 @@ def test_a_motor_can_be_hot_and_a_joint_blocked(robot: Robot) -> None:
     send(robot, "rt/arm_sdk", frame(moved(robot), weight=1.0), "arm_sdk_taken")
     time.sleep(0.5)
     assert robot.state().q[ELBOW] == pytest.approx(before, abs=0.02)
+
+
+def test_the_robot_says_its_charge_and_the_buttons_of_its_remote(robot: Robot) -> None:
+    battery = robot.link.battery_reader()
+    robot.sim.inject(Faults(charge=17, buttons="L2+B"))
+    wait_for(lambda: pressed(robot.state().wireless_remote) == ("L2", "B"), "two buttons")
+    said: list[float] = []
+    wait_for(
+        lambda: said.append(decode_battery(p).charge) or 17.0 in said if (p := battery.take_newest()) else False, "17 %"
+    )
+    assert Locomotion(robot.link, 5.0).fsm() == 1, "L2+B is the robot's own damping"
 
 
 def test_the_robot_can_tilt_change_its_machine_and_lose_power(robot: Robot) -> None:

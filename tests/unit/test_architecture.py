@@ -36,7 +36,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),
     "cli": (EVERY_ROOM | {"bridge", "nodes", "cli"}, {"rclpy", "mujoco", *MESSAGES, *PURE_FILES}),
-    "graph": (set(), {"yaml"}),
+    "graph": ({"guard"}, {"yaml"}),
     "launching": ({"graph", "robot"}, {"launch", "launch_ros", "ament_index_python"}),
     "contracts": (set(), set()),
     "errors": (set(), set()),

@@ -13,7 +13,7 @@ import pytest
 from neon_ros import graph
 from neon_ros.errors import ConfigError
 from neon_ros.graph import ARGUMENTS, ENTRIES, build, resolve
-from neon_ros.parameters import NODES, check_params_file
+from neon_ros.parameters import MOTOR, NODES, check_params_file
 from neon_ros.robot.modes import MODES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_every_module_and_parameter_of_the_graph_exists(entry: str) -> None:
             assert set(values) <= known, node
 
 
-@pytest.mark.parametrize("entry", [name for name in ENTRIES if name != "operator"])
+@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "check")])
 def test_every_entry_has_its_launch_file_and_no_launch_file_names_a_process(entry: str) -> None:
     text = (ROOT / "launch" / f"{entry}.launch.py").read_text(encoding="utf-8")
     assert f'description("{entry}")' in text
@@ -222,7 +222,8 @@ def test_the_shipped_parameter_file_holds_the_defaults() -> None:
     path = ROOT / "config" / "params.yaml"
     check_params_file(str(path))
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert set(content) == set(NODES)
+    assert set(content) == {*NODES, MOTOR}
+    content.pop(MOTOR)
     for node, body in content.items():
         given = body["ros__parameters"]
         for item in fields(NODES[node]):
@@ -230,6 +231,56 @@ def test_the_shipped_parameter_file_holds_the_defaults() -> None:
                 assert item.name not in given, f"{node}.{item.name} comes from an argument"
             elif item.name in given:
                 assert given[item.name] == item.default, f"{node}.{item.name}"
+
+
+def test_the_shipped_motor_section_holds_the_guards_defaults_and_ranges() -> None:
+    pytest.importorskip("ruckig")
+    config = pytest.importorskip("neon_ros.guard.config")
+    path = ROOT / "config" / "params.yaml"
+    given = check_params_file(str(path))
+    assert config.from_settings(given) == config.GuardConfig()
+    numbers = [item for item in config.numbers() if item.name != "period"]
+    assert {item.name for item in numbers} == {name for name in given if not name.startswith("limits.")}
+    text = path.read_text(encoding="utf-8")
+    for item in numbers:
+        assert f"{item.metadata['description']}" in text and f"({item.metadata['low']:g} to" in text, item.name
+    quantities = [f"limits.{of}.{what}" for of in config.GROUPS for what in config.QUANTITIES]
+    assert {"limits.position_margin", *quantities} == {name for name in given if name.startswith("limits.")}
+
+
+def test_motor_settings_reach_the_motor_process(tmp_path: Path) -> None:
+    pytest.importorskip("ruckig")
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "motor:\n  ros__parameters:\n    arm_seconds: 3.5\n    limits:\n      arm:\n        velocity: 2\n",
+        encoding="utf-8",
+    )
+    motor = next(p for p in build({"params_file": str(path)}).processes if p.name == "motor")
+    assert motor.arguments[-4:] == ("--set", "arm_seconds=3.5", "--set", "limits.arm.velocity=2")
+    plain = next(p for p in build({}).processes if p.name == "motor")
+    assert "--set" not in plain.arguments
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "message"),
+    [
+        ("{arm_seconds: 0.5}", {"robot": "real", "network_interface": "lo"}, "guard.arm_seconds: got 0.5; allowed: at"),
+        ("{max_tilt: 1.5}", {}, "guard.max_tilt: got 1.5; allowed: 0.1 to 1 rad"),
+        ("{max_tilt: high}", {}, "motor.max_tilt: got 'high'; allowed: a number"),
+        ("{speed: 1.0}", {}, "motor.speed: got an unknown setting; allowed: arm_max_dq"),
+        ("{limits: {waist: {velocity: 31.0}}}", {}, "waist_roll_joint velocity limit: got 31.0; allowed: 0.001 to 30"),
+        ("{limits: {left_elbow_joint: {velocity: .nan}}}", {}, "left_elbow_joint velocity limit: got nan; allowed"),
+        ("{limits: 3}", {}, "motor.limits: got an unknown setting"),
+    ],
+)
+def test_motor_settings_that_would_widen_are_refused_before_anything_starts(
+    settings: str, given: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("ruckig")
+    path = tmp_path / "wide.yaml"
+    path.write_text(f"motor: {{ros__parameters: {settings}}}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        build({"params_file": str(path), **given})
 
 
 def test_graph_knows_registered_backbones() -> None:

@@ -23,7 +23,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 2
-    assert "verb: got 'fly'; allowed: up, arm, disarm, stop, status, say, view, record" in capsys.readouterr().err
+    assert (
+        "verb: got 'fly'; allowed: up, check, arm, disarm, stop, status, say, view, record" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("verb", ["up", "arm", "disarm", "stop", "status", "say", "view", "record", "train", "eval"])

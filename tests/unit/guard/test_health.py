@@ -43,6 +43,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "list": ({"q": [0.0] * 29}, r"q has shape (29,) instead"),
     "gyro nan": ({"gyroscope": _with(0, np.nan, 3)}, "gyroscope is not finite"),
     "hot nan": ({"temperature": _with(0, np.nan)}, "temperature is not finite"),
+    "winding nan": ({"winding": _with(0, np.nan)}, "winding is not finite"),
     "fast": ({"dq": _with(20, -10.5)}, "a joint speed of 10.5 rad/s"),
     "spinning": ({"gyroscope": _with(2, 6.5, 3)}, "a turn rate of 6.5 rad/s"),
     "quaternion": ({"quaternion_wxyz": np.zeros(4)}, "a quaternion of length 0.00"),
@@ -139,18 +140,57 @@ def test_turning_about_the_vertical_is_no_tilt(robot_state: Maker) -> None:
     assert _seen(robot_state, quaternion_wxyz=np.array([0.0, 0.0, 0.0, 1.0])).tilt == pytest.approx(0.0)
 
 
-def test_heat_derates_and_then_faults(robot_state: Maker) -> None:
-    health = _seen(robot_state, temperature=_with(18, 68.0, start=30.0))
-    assert health.derating() == 1.0 and health.findings(1.002) is None
-    health = _seen(robot_state, temperature=_with(18, 76.5, start=30.0))
-    part = health.derating()
+@pytest.mark.parametrize(
+    ("what", "cool", "warm", "hot", "sentence"),
+    [
+        ("temperature", 68.0, 76.5, 85.0, "left_elbow_joint casing at 85 deg C; it must stay below 85 deg C"),
+        ("winding", 96.0, 108.0, 120.0, "left_elbow_joint winding at 120 deg C; it must stay below 120 deg C"),
+    ],
+)
+def test_heat_derates_and_then_faults(
+    what: str, cool: float, warm: float, hot: float, sentence: str, robot_state: Maker
+) -> None:
+    health = _seen(robot_state, **{what: _with(18, cool, start=30.0)})
+    assert health.part == 1.0 and health.findings(1.002) is None
+    health = _seen(robot_state, **{what: _with(18, warm, start=30.0)})
+    part = health.part
     assert isinstance(part, np.ndarray) and part[18] == pytest.approx(0.75) and part[17] == 1.0
-    health = _seen(robot_state, temperature=_with(18, 86.0, start=30.0))
-    part = health.derating()
+    assert health.hottest == warm and health.findings(1.002) is None
+    health = _seen(robot_state, **{what: _with(18, hot, start=30.0)})
+    part = health.part
     assert isinstance(part, np.ndarray) and part[18] == pytest.approx(0.5)
     finding = health.findings(1.002)
     assert finding is not None and finding.event is Event.FAULT and not finding.limp
-    assert finding.reason == "left_elbow_joint at 86 deg C exceeds 85 deg C"
+    assert finding.reason == sentence and sentence in health.objection(1.002)
+
+
+def test_a_motor_that_cools_is_itself_again(robot_state: Maker) -> None:
+    health = _seen(robot_state, winding=_with(18, 119.0, start=30.0))
+    assert isinstance(health.part, np.ndarray)
+    health.observe(robot_state(1.004), 1.004)
+    assert health.part == 1.0 and health.findings(1.004) is None
+
+
+def test_a_hot_casing_does_not_excuse_a_hotter_winding(robot_state: Maker) -> None:
+    health = _seen(robot_state, temperature=_with(3, 80.0, start=30.0), winding=_with(18, 125.0, start=30.0))
+    finding = health.findings(1.002)
+    assert finding is not None and "left_elbow_joint winding at 125 deg C" in finding.reason
+
+
+def test_joints_that_are_absent_are_never_hot(robot_state: Maker) -> None:
+    health = Health(GuardConfig(), VARIANTS[6])
+    assert health.observe(robot_state(1.0, mode_machine=6, winding=_with(13, 900.0)), 1.0)
+    assert health.part == 1.0 and health.findings(1.0) is None
+
+
+def test_trouble_that_the_caller_sees_holds_and_forbids_arming(robot_state: Maker) -> None:
+    health = _seen(robot_state)
+    health.trouble = "battery: got 12 %; allowed: at least 20 %"
+    finding = health.findings(1.002)
+    assert finding is not None and (finding.event, finding.reason) == (Event.PAUSE, health.trouble)
+    assert "battery: got 12 %" in health.objection(1.002)
+    health.trouble = ""
+    assert health.findings(1.002) is None and health.objection(1.002) == ""
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,9 @@ def test_reference_that_is_not_finite_means_stop(bad: float, row: int) -> None:
 @pytest.mark.parametrize("how", ["raises", "fails"])
 def test_planner_that_finds_no_way_means_stop(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     class Broken:
+        def reset(self) -> None:
+            pass
+
         def update(self, *_: object) -> ruckig.Result:
             if how == "raises":
                 raise ruckig.RuckigError("no way")

@@ -9,17 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neon_ros.errors import ConfigError
 from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.guard import Guard
+from neon_ros.guard.limits import Dynamic, LimitConfig
 from neon_ros.guard.machine import State
 from neon_ros.motor.loop import MotorLoop, TakenOver
+from neon_ros.motor.parts import Door
 from neon_ros.motor.realtime import Ticker
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.motor.side import Verdict
 from neon_ros.robot.joints import JOINT_INDEX
-from neon_ros.robot.modes import MODES
+from neon_ros.robot.modes import MODES, ControlMode
+from neon_ros.robot.remote import STOPS, remote_with
 from neon_ros.robot.wire import LowCmd, LowStateFrame, decode_low_cmd
 
 PERIOD_NS = 2_000_000
@@ -35,8 +39,16 @@ class FakeSide:
     commanding: bool = False
     base_velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
     alarm: str = ""
+    lost: str = ""
+    weak: str = ""
+    charge: float = -1.0
     answer: Verdict | None = YES
     prepared: int = 0
+
+    modes: list[str] = field(default_factory=list)
+
+    def switch(self, mode: ControlMode, watch: object) -> None:
+        self.modes.append(mode.name)
 
     def prepare(self) -> None:
         self.prepared += 1
@@ -54,6 +66,7 @@ class Robot:
     silent: bool = False
     corrupt: bool = False
     motorstate: int = 0
+    remote: bytes = bytes(40)
     now_ns: int = 10_000_000_000
     heard: list[LowCmd] = field(default_factory=list)
     q: np.ndarray = field(default_factory=lambda: np.full(29, 0.1))
@@ -67,6 +80,7 @@ class Robot:
         faults = np.zeros(29, np.uint32)
         faults[3] = self.motorstate
         self._frame.set_health(motorstate=faults)
+        self._frame.set_remote(self.remote)
         self._frame.fill(self.now_ns // 1_000_000, self.q, np.zeros(29), np.zeros(29))
         payload = bytearray(self._frame.seal())
         if self.corrupt:
@@ -82,7 +96,7 @@ class Robot:
 class Bench:
     """A loop with everything around it."""
 
-    def __init__(self, folder: Path, mode: str, **settings: float) -> None:
+    def __init__(self, folder: Path, mode: str, **settings: object) -> None:
         self.memory = MotorMemory.create("s", mode, folder)
         self.command = MotorMemory.open("s", "command", folder)
         self.side = FakeSide()
@@ -309,8 +323,12 @@ def test_what_only_the_motor_sees_stops_the_robot_and_forbids_arming(bench: Benc
     else:
         bench.loop.guardian_timeout = 0.04
     bench.run(0.004)
+    assert bench.loop.state is (State.DAMPING if cause == "writer" else State.HOLD)
+    bench.run(2.1)
     assert bench.loop.state is State.DAMPING
-    bench.run(2.0)
+    names = {"writer": "writers on rt/test", "fault": "motor left_knee_joint", "guardian": "guardian"}
+    assert bench.report().alarms == 1 and bench.report().last_alarm.startswith(names[cause])
+    bench.run(1.5)
     answer = bench.ask("arm")
     words = {"writer": "writers on rt/test", "fault": "motor left_knee_joint: got winding overheated"}
     assert answer is not None and not answer[0] and words.get(cause, "guardian: got its last beat") in answer[1]
@@ -384,3 +402,195 @@ def test_absent_joints_are_off(tmp_path: Path) -> None:
     assert sent.mode.tolist() == [1] * 13 + [0, 0] + [1] * 14
     assert not sent.kp[[13, 14]].any()
     bench.close()
+
+
+@pytest.mark.parametrize("combination", STOPS)
+def test_the_remotes_stop_buttons_stop_and_latch(bench: Bench, combination: str) -> None:
+    bench.armed()
+    bench.robot.remote = remote_with(*combination.split("+"))
+    bench.run(0.004)
+    assert bench.loop.state is State.ACTIVE, "a touch of 4 ms is none"
+    bench.run(0.004)
+    assert bench.loop.state is State.DAMPING
+    report = bench.report()
+    assert report.reason == f"remote: got {combination} held down; allowed: no stop"
+    assert (report.alarms, report.last_alarm) == (1, report.reason)
+    bench.run(2.0)
+    answer = bench.ask("arm")
+    assert answer is not None and not answer[0] and f"remote: got {combination} held down" in answer[1]
+    bench.robot.remote = bytes(40)
+    bench.run(0.02)
+    assert bench.loop.state is State.DAMPING, "letting go of the button arms nothing"
+    bench.armed()
+
+
+def test_the_robots_own_damping_is_not_fought(bench: Bench) -> None:
+    bench.armed()
+    bench.robot.remote = remote_with("L2", "B")
+    bench.run(0.006 + 0.004)
+    heard = len(bench.robot.heard)
+    if bench.robot.topic == "rt/lowcmd":
+        assert not bench.robot.heard[-1].kp.any(), "soft at once"
+    bench.run(0.35)
+    last = bench.robot.heard[-1]
+    assert last.weight == 0.0 and len(bench.robot.heard) > heard
+    if bench.robot.topic == "rt/arm_sdk":
+        assert not bench.loop.writing, "the robot has its arms back after 0.2 s, and hears nothing more"
+
+
+def test_a_remote_full_of_noise_ends_nothing_but_motion(bench: Bench) -> None:
+    bench.armed()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        bench.robot.remote = rng.bytes(40)
+        bench.run(0.002)
+    assert bench.loop.state in (State.ACTIVE, State.DAMPING)
+
+
+def test_a_robot_that_somebody_else_has_is_let_go_in_the_same_tick(bench: Bench) -> None:
+    bench.armed()
+    count = len(bench.robot.heard)
+    bench.side.lost = "owner of the motors: got 'ai'; allowed: none while we write rt/lowcmd"
+    bench.run(0.004)
+    assert bench.loop.state is State.INACTIVE and len(bench.robot.heard) == count
+    report = bench.report()
+    assert "owner of the motors" in report.reason and report.last_alarm == bench.side.lost
+    bench.side.lost = ""
+    bench.armed()
+
+
+def test_a_weak_battery_holds_damps_and_forbids_arming(bench: Bench) -> None:
+    bench.armed()
+    bench.side.weak, bench.side.charge = "battery: got 12 %; allowed: at least 20 %", 12.0
+    bench.run(0.004)
+    assert bench.loop.state is State.HOLD
+    bench.run(2.1)
+    assert bench.loop.state is State.DAMPING and "battery: got 12 %" in bench.report().reason
+    assert bench.report().charge == 12.0
+    bench.run(1.5)
+    answer = bench.ask("arm")
+    assert answer is not None and not answer[0] and "battery: got 12 %" in answer[1]
+
+
+def test_an_alarm_counts_each_time_it_rises(bench: Bench) -> None:
+    bench.run(0.1)
+    for k in range(3):
+        bench.side.alarm = f"writers on rt/test: got {k}"
+        bench.run(0.1)
+        bench.side.alarm = ""
+        bench.run(0.1)
+    report = bench.report()
+    assert (report.alarms, report.last_alarm) == (3, "writers on rt/test: got 2")
+
+
+def test_limits_wider_than_the_robots_own_forbid_arming(tmp_path: Path) -> None:
+    """F27: the variant is only known here; a limit it does not allow must not end the process."""
+    bench = Bench(tmp_path / "shm", "whole_body", limits=LimitConfig(joints={"left_hip_pitch_joint": WIDE}))
+    bench.robot.mode_machine = 11  # hip pitch 20 rad/s instead of 32
+    bench.run(0.1)
+    sentence = "left_hip_pitch_joint velocity limit: got 25.0; allowed: 0.001 to 20 (may only tighten)"
+    assert bench.report().state == "UNCONFIGURED" and bench.report().reason == sentence
+    assert bench.ask("arm") == (False, sentence)
+    bench.robot.mode_machine = 5
+    bench.run(0.1)
+    assert bench.report().state == "INACTIVE"
+    bench.close()
+
+
+WIDE = Dynamic(25.0, 100.0, 5000.0)
+
+
+def changing(bench: Bench, name: str, seconds: float = 0.02) -> tuple[bool, str] | None:
+    """Ask for another mode and return the answer."""
+    number = bench.command.post("mode", name)
+    bench.run(seconds)
+    return bench.command.answer("mode", number)
+
+
+def doors(bench: Bench) -> dict[str, Robot]:
+    """Let the mode of a bench be changed; return the robot behind each mode's topic."""
+    made: dict[str, Robot] = {}
+
+    def door_of(mode: ControlMode) -> Door:
+        made[mode.name] = Robot(f"rt/{mode.topic}")
+        guard = Guard(mode, GuardConfig(simulated=True, arm_seconds=0.2))
+        return Door(guard, made[mode.name], made[mode.name])  # type: ignore[arg-type]
+
+    bench.loop.door_of = door_of
+    return made
+
+
+@pytest.mark.parametrize("first", list(MODES))
+@pytest.mark.parametrize("second", list(MODES))
+def test_a_silent_motor_changes_its_mode(first: str, second: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "shm", first)
+    made = doors(bench)
+    bench.armed()
+    bench.ask("disarm")
+    bench.run(3.0)
+    assert bench.loop.state is State.INACTIVE
+    before = len(bench.robot.heard)
+    topic = f"rt/{MODES[second].topic}"
+    assert changing(bench, second) == (True, f"mode: {second}, commands to {topic}")
+    assert bench.command.mode == second and bench.report().mode == second and bench.side.modes == [second]
+    assert bench.report().state == "INACTIVE", "nothing is armed by it"
+    bench.armed()
+    bench.command.write_chunk(chunk(bench, 1, 0.02))
+    bench.run(0.2)
+    heard = made[second].heard
+    assert len(bench.robot.heard) == before and heard, "the old topic is silent"
+    legs = MODES[second].topic == "lowcmd"
+    assert heard[-1].kp[:12].any() == legs and (heard[-1].weight == 1.0) is not legs
+    if legs:
+        assert {sent.weight for sent in heard} == {0.0}, "slot 29 is left alone on rt/lowcmd"
+    assert bench.report().chunks_taken == 1
+    bench.close()
+
+
+@pytest.mark.parametrize("state", ["ARMING", "ACTIVE", "HOLD", "DAMPING"])
+def test_a_mode_is_kept_while_the_robot_is_commanded(state: str, bench: Bench) -> None:
+    doors(bench)
+    bench.run(0.02)
+    bench.ask("arm", 0.02)
+    if state != "ARMING":
+        bench.run(0.3)
+    if state == "HOLD":
+        bench.side.weak = "battery"
+        bench.run(0.01)
+    if state == "DAMPING":
+        bench.ask("stop", 0.01)
+    assert bench.loop.state.value == state
+    mode = bench.command.mode
+    sentence = f"mode arms_only: got asked for in {state}; allowed: INACTIVE; disarm first"
+    assert changing(bench, "arms_only") == (False, sentence)
+    assert bench.command.mode == mode == bench.report().mode and bench.side.modes == []
+
+
+def test_a_mode_and_an_arm_in_one_tick_do_not_arm(bench: Bench) -> None:
+    doors(bench)
+    bench.run(0.02)
+    bench.command.post("arm")
+    answer = changing(bench, "arms_only")
+    assert answer is not None and answer[0]
+    assert bench.command.answer("arm", 1) == (False, "a mode came while the robot was being armed")
+    bench.run(0.3)
+    assert bench.loop.state is State.INACTIVE
+
+
+def test_a_mode_can_be_chosen_before_the_robot_speaks(bench: Bench) -> None:
+    doors(bench)
+    bench.robot.silent = True
+    bench.run(0.1)
+    answer = changing(bench, "arms_only")
+    assert answer is not None and answer[0]
+    bench.robot.silent = False
+    bench.run(0.1)
+    assert bench.report().state == "INACTIVE" and bench.report().mode == "arms_only"
+
+
+def test_unknown_modes_are_refused_before_they_are_asked_for(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match="mode: got legs; allowed: arms_only, upper_body, whole_body"):
+        bench.command.post("mode", "legs")
+    bench.run(0.02)
+    sentence = f"mode: got arms_only; allowed: {bench.command.mode}, until the motor process is started anew"
+    assert changing(bench, "arms_only") == (False, sentence)

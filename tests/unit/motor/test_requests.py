@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from neon_ros.errors import ConfigError
+from neon_ros.motor.records import REQUESTS
 from neon_ros.motor.requests import OpenRequests
 from neon_ros.motor.shared import MotorMemory
 
@@ -59,5 +60,5 @@ def test_giving_up_answers_everything_once(command: MotorMemory) -> None:
 
 
 def test_an_unknown_request_is_refused(command: MotorMemory) -> None:
-    with pytest.raises(ConfigError, match="request: got dance; allowed: stop, disarm, arm"):
+    with pytest.raises(ConfigError, match=f"request: got dance; allowed: {', '.join(REQUESTS)}"):
         OpenRequests().post(command, "dance", lambda *_: None)

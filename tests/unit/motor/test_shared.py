@@ -19,7 +19,7 @@ import pytest
 from neon_ros.errors import ConfigError, ContractError, Refused, RobotError
 from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.motor.locks import RoleLock, session_file
-from neon_ros.motor.records import MAX_STEPS, REPORT, MotorReport
+from neon_ros.motor.records import MAX_STEPS, REPORT, REQUESTS, MotorReport
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.wire import LowCmdFrame, LowStateFrame
 
@@ -114,7 +114,7 @@ def test_a_silent_motor_is_named(command: MotorMemory) -> None:
 
 
 def test_an_unknown_request_is_refused(command: MotorMemory) -> None:
-    with pytest.raises(ConfigError, match="request: got dance; allowed: stop, disarm, arm"):
+    with pytest.raises(ConfigError, match=f"request: got dance; allowed: {', '.join(REQUESTS)}"):
         command.post("dance")
 
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from neon_ros.errors import Refused, RobotError
+from neon_ros.motor import side as side_module
 from neon_ros.motor.side import Side, Verdict
+from neon_ros.robot.battery import encode_battery
 from neon_ros.robot.modes import control_mode
 
 
@@ -20,7 +22,9 @@ class Robot:
 
     def __init__(self) -> None:
         self.writers: tuple[str, ...] = ()
-        self.owner = ""
+        self.owner = "ai"
+        self.state: int | None = 500
+        self.battery: bytes | None = None
         self.releases = 0
         self.stubborn = self.deaf = False
         self.velocities: list[tuple[float, float, float]] = []
@@ -31,10 +35,19 @@ class Robot:
             raise self.broken
         return self.writers
 
-    def active(self) -> str:
+    def active(self, timeout: float | None = None) -> str:
         if self.deaf:
             raise RobotError("no answer")
         return self.owner
+
+    def fsm(self, timeout: float | None = None) -> int:
+        if self.state is None:
+            raise RobotError("no such service")
+        return self.state
+
+    def take_newest(self) -> bytes | None:
+        payload, self.battery = self.battery, None
+        return payload
 
     def release(self) -> None:
         self.releases += 1
@@ -123,11 +136,15 @@ def test_another_writer_can_be_allowed() -> None:
 
 def test_a_controller_that_takes_the_motors_back_stops_an_armed_robot() -> None:
     robot = Robot()
+    robot.owner = ""
     with running(robot, "whole_body") as side:
         side.commanding = True
         robot.owner = "ai"
-        assert wait_for(lambda: side.alarm)
-        assert side.alarm == "owner of the motors: got 'ai'; allowed: none while we write rt/lowcmd"
+        assert wait_for(lambda: side.lost)
+        assert side.lost == "owner of the motors: got 'ai'; allowed: none while we write rt/lowcmd"
+        assert not side.alarm, "whoever owns the motors is not fought with damping"
+        side.commanding = False
+        assert wait_for(lambda: not side.lost)
 
 
 def test_a_silent_switcher_is_not_a_reason_to_fall(caplog: pytest.LogCaptureFixture) -> None:
@@ -200,3 +217,110 @@ def test_the_verdict_on_an_older_question_does_not_count() -> None:
         assert wait_for(side.verdict)
         verdict = side.verdict()
         assert verdict is not None and not verdict.accepted
+
+
+NOBODY = "owner of the motors: got ''; allowed: 'ai', which balances behind rt/arm_sdk"
+DAMPED = "state of the walking controller: got 1 (damping); allowed: a robot that stands"
+
+
+def test_arms_are_not_moved_on_a_robot_that_nobody_balances() -> None:
+    robot = Robot()
+    robot.owner = ""
+    with running(robot, "upper_body") as side:
+        assert verdict_of(side) == Verdict(False, NOBODY)
+        robot.owner, robot.state = "ai", 1
+        assert verdict_of(side) == Verdict(False, DAMPED)
+        robot.state = 500
+        assert verdict_of(side).accepted
+
+
+def test_an_unknown_owner_forbids_arming() -> None:
+    robot = Robot()
+    robot.deaf = True
+    with running(robot, "upper_body") as side:
+        assert verdict_of(side) == Verdict(False, "no answer")
+
+
+@pytest.mark.parametrize(("change", "sentence"), [({"owner": ""}, NOBODY), ({"state": 1}, DAMPED)])
+def test_a_remote_that_takes_the_robot_over_ends_our_writing(change: dict[str, object], sentence: str) -> None:
+    """F21, behind rt/arm_sdk: L2+R2 gives the motors away, L2+B damps."""
+    robot = Robot()
+    with running(robot, "upper_body") as side:
+        assert verdict_of(side).accepted
+        side.commanding = True
+        time.sleep(0.1)
+        assert not side.lost
+        for name, value in change.items():
+            setattr(robot, name, value)
+        assert wait_for(lambda: side.lost) and side.lost == sentence
+
+
+def test_walking_states_may_change(caplog: pytest.LogCaptureFixture) -> None:
+    robot = Robot()
+    with running(robot, "upper_body") as side:
+        assert verdict_of(side).accepted
+        side.commanding, robot.state = True, 801
+        assert wait_for(lambda: "went from state 500 to 801" in caplog.text)
+        assert not side.lost
+
+
+def test_a_robot_that_does_not_say_its_state_can_be_armed(caplog: pytest.LogCaptureFixture) -> None:
+    robot = Robot()
+    robot.state = None
+    with running(robot, "upper_body") as side:
+        assert verdict_of(side).accepted and "state is not watched: no such service" in caplog.text
+        side.commanding = True
+        time.sleep(0.7)
+        assert not side.lost and not side.alarm
+
+
+def test_a_weak_battery_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_module, "_BATTERY_PERIOD", 0.01)
+    robot = Robot()
+    side = Side(control_mode("upper_body"), robot, robot, robot, battery=robot, min_charge=25.0)
+    side.start()
+    try:
+        robot.battery = encode_battery(24)
+        assert wait_for(lambda: side.weak)
+        assert (side.weak, side.charge) == ("battery: got 24 %; allowed: at least 25 %", 24.0)
+        robot.battery = b"garbage"
+        time.sleep(0.1)
+        assert side.weak and side.charge == 24.0
+        robot.battery = encode_battery(60)
+        assert wait_for(lambda: side.charge == 60.0 and not side.weak)
+    finally:
+        side.close()
+
+
+def test_a_battery_that_is_not_said_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(side_module, "_BATTERY_PERIOD", 0.01)
+    monkeypatch.setattr(side_module, "_BATTERY_PATIENCE", 0.05)
+    robot = Robot()
+    side = Side(control_mode("upper_body"), robot, robot, robot, battery=robot)
+    side.start()
+    try:
+        assert wait_for(lambda: "nothing on rt/lf/bmsstate: the battery is not watched" in caplog.text)
+        time.sleep(0.2)
+        assert caplog.text.count("battery is not watched") == 1 and not side.weak and side.charge == -1.0
+        assert verdict_of(side).accepted
+    finally:
+        side.close()
+
+
+def test_a_broken_crc_forbids_arming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_module, "crc_trouble", lambda: "CRC of the golden LowCmd: got 0x0")
+    with running(Robot(), "upper_body") as side:
+        assert verdict_of(side) == Verdict(False, "CRC of the golden LowCmd: got 0x0")
+
+
+def test_a_switched_side_watches_the_other_door() -> None:
+    robot, other = Robot(), Robot()
+    other.topic, other.writers = "rt/other", ("xyz",)
+    with running(robot, "upper_body") as side:
+        assert verdict_of(side).accepted and robot.releases == 0
+        side.switch(control_mode("whole_body"), other)
+        assert "writers on rt/other" in verdict_of(side).text
+        other.writers = ()
+        assert verdict_of(side).accepted and robot.releases == 1

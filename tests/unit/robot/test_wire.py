@@ -214,8 +214,7 @@ def test_low_state_round_trip() -> None:
     assert state.quaternion_wxyz.tolist() == [0.5, -0.5, 0.5, 0.5]
     assert state.gyroscope.tolist() == [1, 2, 3] and state.accelerometer.tolist() == [4, 5, 6]
     assert state.rpy.tolist() == [0.25, 0.5, 0.75]
-    assert state.surface.tolist() == list(range(20, 49)) and state.winding.tolist() == list(range(40, 69))
-    assert np.array_equal(state.temperature, state.winding)
+    assert state.temperature.tolist() == list(range(20, 49)) and state.winding.tolist() == list(range(40, 69))
     assert state.motorstate.tolist() == list(range(29)) and state.voltage[3] == 1.5
     assert state.mode.tolist() == [1] * 29
     assert state.wireless_remote == bytes(range(40))
@@ -227,7 +226,7 @@ def test_a_decoded_state_does_not_change_with_its_buffer() -> None:
     q = state.q.copy()
     frame.fill(1, *[np.zeros(29)] * 3)
     frame.seal()
-    assert np.array_equal(state.q, q) and state.surface[0] == 20
+    assert np.array_equal(state.q, q) and state.temperature[0] == 20
 
 
 @pytest.mark.parametrize("size", [0, 3, 1003, 1005, 2091, 2093, 4096])

@@ -5,17 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neon_ros.robot.capsules import CAPSULES
 from neon_ros.robot.joints import JOINT_NAMES
 from neon_ros.robot.kinematics import Kinematics
 from neon_ros.show.body import (
-    LinkShape,
     capsule_markers,
-    capsules_of,
     ghost_markers,
     link_shapes,
     wxyz_of_axis,
 )
-from neon_ros.show.capsules import robot_capsules
 from neon_ros.show.figure import quaternions_wxyz
 from neon_ros.show.labels import (
     BAR_LENGTH,
@@ -139,22 +137,17 @@ def test_the_ghost_is_the_arms_at_the_end_and_what_else_moves() -> None:
     np.testing.assert_allclose(one.points[0], (end["left_rubber_hand"] @ shapes[one.number].pose)[:3, 3])
 
 
-def test_a_shape_becomes_a_capsule_along_its_longest_side() -> None:
-    (capsule,) = capsules_of([LinkShape("a", "box", (0.1, 0.5, 0.1), np.eye(4))])
-    np.testing.assert_allclose([capsule.p0, capsule.p1], [[0, -0.2, 0], [0, 0.2, 0]])
-    assert capsule.radius == pytest.approx(0.05)
-
-
 def test_capsules_are_drawn_with_the_links() -> None:
     poses = Kinematics().poses(np.zeros(29))
-    markers = capsule_markers(robot_capsules(), poses)
+    markers = capsule_markers(CAPSULES, poses)
     ends = _of(markers, "capsule_end")
-    assert len(ends) == len(robot_capsules()) > 20
+    assert len(ends) == len(CAPSULES) >= 20
     for tube in _of(markers, "capsule"):
         (end,) = [m for m in ends if m.number == tube.number]
         w, x, y, z = tube.wxyz
         axis = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
         np.testing.assert_allclose(np.abs(axis @ (end.points[1] - end.points[0])), tube.size[2], atol=1e-9)
+        assert tube.size[0] == pytest.approx(2.0 * CAPSULES[tube.number].radius) == pytest.approx(end.scale)
 
 
 @pytest.mark.parametrize("axis", [(0, 0, 1), (0, 0, -1), (1, 0, 0), (0.6, -0.8, 0)])

@@ -25,6 +25,10 @@ def test_the_default_is_a_healthy_robot() -> None:
         ({"tilt": "much"}, "fault tilt: got much"),
         ({"mode_machine": 256}, "fault mode_machine: got 256; allowed: 0 to 255"),
         ({"powered": 1}, "fault powered: got 1; allowed: true or false"),
+        ({"faulty_joint": "tail"}, "fault faulty_joint: got tail; allowed: empty or one of"),
+        ({"motorstate": -1}, "fault motorstate: got -1; allowed: 0 to 4294967295"),
+        ({"charge": 101}, "fault charge: got 101; allowed: -1 to 100"),
+        ({"buttons": "L2+Q"}, r"fault buttons: got L2\+Q; allowed: names joined by \+, among R1, L1"),
     ],
 )
 def test_nonsense_is_refused(values: dict, message: str) -> None:
@@ -38,6 +42,8 @@ def test_nonsense_is_refused(values: dict, message: str) -> None:
         (["lowstate=lost"], Faults(lowstate="lost")),
         (["tilt=0.3", "blocked_joint=left_elbow_joint"], Faults(tilt=0.3, blocked_joint="left_elbow_joint")),
         (["powered=false", "mode_machine=6"], Faults(powered=False, mode_machine=6)),
+        (["buttons=L2+B", "charge=15"], Faults(buttons="L2+B", charge=15)),
+        (["faulty_joint=left_knee_joint", "motorstate=0x400"], Faults(faulty_joint="left_knee_joint", motorstate=1024)),
     ],
 )
 def test_words_become_faults(words: list[str], faults: Faults) -> None:

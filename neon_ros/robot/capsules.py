@@ -1,0 +1,232 @@
+"""The body of the G1 as capsules: where links may meet, and how far apart they are for given joint angles.
+
+A capsule is all that lies within ``radius`` of a segment.  Each was fitted to the vertices of its link's mesh (the
+vendor's STL files as the MuJoCo Menagerie ships them) by minimising its volume, then rounded up by a millimetre;
+``tests/unit/robot/test_capsules.py`` checks them against those meshes.  The hand is the rubber hand.
+
+Not covered: the shoulder against its own torso (adjacent), shanks and feet, and legs against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neon_ros.contracts import DoubleArray
+from neon_ros.robot.joints import NUM_JOINTS
+from neon_ros.robot.kinematics import Kinematics, joint_terms, turned
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """One capsule.
+
+    :param name: side and part, e.g. ``left_forearm``.
+    :param link: link that carries it.
+    :param start: one end of its segment in the link's frame [m].
+    :param end: the other end [m].
+    :param radius: [m].
+    """
+
+    name: str
+    link: str
+    start: Point
+    end: Point
+    radius: float
+
+
+# Of the left side; the right is its mirror image in y.
+_LEFT: tuple[tuple[str, str, Point, Point, float], ...] = (
+    ("shoulder", "left_shoulder_roll_link", (0.0, 0.002, -0.001), (0.0, 0.006, -0.061), 0.049),
+    ("upper_arm", "left_shoulder_yaw_link", (0.0, 0.001, 0.002), (0.015, -0.005, -0.081), 0.045),
+    ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.138, -0.001, -0.014), 0.039),
+    ("palm", "left_wrist_yaw_link", (0.009, 0.008, -0.009), (0.160, -0.021, -0.013), 0.035),
+    ("thumb", "left_wrist_yaw_link", (0.015, 0.010, 0.014), (0.155, -0.021, 0.029), 0.038),
+    ("chest", "torso_link", (0.022, 0.045, 0.040), (0.028, 0.053, 0.262), 0.053),
+    ("back", "torso_link", (-0.017, 0.051, 0.040), (-0.018, 0.056, 0.262), 0.050),
+    ("hip", "left_hip_pitch_link", (0.008, 0.033, -0.010), (0.003, 0.051, -0.030), 0.058),
+    ("hip_side", "left_hip_roll_link", (0.026, 0.0, -0.114), (0.037, 0.0, -0.010), 0.058),
+    ("thigh", "left_hip_yaw_link", (0.001, 0.0, -0.022), (-0.070, -0.008, -0.175), 0.061),
+)
+
+
+def _mirrored(point: Point) -> Point:
+    return point[0], -point[1], point[2]
+
+
+CAPSULES: tuple[Capsule, ...] = (
+    *(Capsule(f"left_{part}", *row) for part, *row in _LEFT),  # type: ignore[arg-type]
+    *(
+        Capsule(f"right_{part}", link.replace("left_", "right_"), _mirrored(start), _mirrored(end), radius)
+        for part, link, start, end, radius in _LEFT
+    ),
+    Capsule("trunk", "torso_link", (0.005, 0.0, 0.058), (0.007, 0.0, 0.235), 0.080),
+    Capsule("head", "torso_link", (-0.003, 0.0, 0.303), (0.011, 0.0, 0.412), 0.081),
+    Capsule("pelvis", "pelvis", (0.0, 0.0, -0.060), (0.0, 0.0, -0.100), 0.078),
+)
+"""Every capsule of the robot."""
+
+_HAND = ("palm", "thumb")
+_REACHING = ("forearm", *_HAND)
+_LEGS = ("left_hip", "right_hip", "left_hip_side", "right_hip_side", "left_thigh", "right_thigh")
+_TRUNK = ("trunk", "left_chest", "right_chest", "left_back", "right_back", "head")
+
+
+def _pairs() -> tuple[tuple[str, str], ...]:
+    """Return the pairs that can meet, without neighbours: arm against arm, each arm against the body and itself."""
+    pairs = [(f"left_{a}", f"right_{b}") for a in ("upper_arm", *_REACHING) for b in ("upper_arm", *_REACHING)]
+    for side, other in (("left", "right"), ("right", "left")):
+        pairs += [(f"{side}_upper_arm", part) for part in _TRUNK]
+        pairs += [(f"{side}_{a}", part) for a in _REACHING for part in (*_TRUNK, "pelvis", *_LEGS)]
+        pairs += [(f"{side}_{a}", f"{other}_shoulder") for a in _REACHING]
+        pairs += [(f"{side}_{a}", f"{side}_{b}") for a in _HAND for b in ("shoulder", "upper_arm")]
+    return tuple(pairs)
+
+
+PAIRS: tuple[tuple[str, str], ...] = _pairs()
+"""The pairs of capsules whose distance is watched, by name."""
+
+# Joints by threes, so that a few products of stacked matrices suffice: waist, shoulders, wrists, hips; and elbows.
+_BLOCKS = np.array([[12, 13, 14], [15, 16, 17], [22, 23, 24], [19, 20, 21], [26, 27, 28], [0, 1, 2], [6, 7, 8]])
+_ELBOWS = np.array([18, 25])
+_MOTORS = np.concatenate([_BLOCKS.T.ravel(), _ELBOWS])
+_LINKS = (
+    *("torso_link", "left_shoulder_roll_link", "right_shoulder_roll_link", "left_shoulder_yaw_link"),
+    *("right_shoulder_yaw_link", "left_elbow_link", "right_elbow_link", "left_wrist_yaw_link", "right_wrist_yaw_link"),
+    *("left_hip_pitch_link", "right_hip_pitch_link", "left_hip_roll_link", "right_hip_roll_link"),
+    *("left_hip_yaw_link", "right_hip_yaw_link", "pelvis"),
+)
+
+
+class Body:
+    """Distances between the capsules of the robot.
+
+    :param kinematics: where the links are.
+    """
+
+    def __init__(self, kinematics: Kinematics | None = None) -> None:
+        tree = Kinematics() if kinematics is None else kinematics
+        chains = {capsule.name: tree.chain(capsule.link)[0] for capsule in CAPSULES}
+        terms = {joint.motor: joint_terms(joint) for chain in chains.values() for joint in chain}
+        self._terms = np.array([terms[motor] for motor in _MOTORS])  # (23, 3, 4, 4)
+        self._frame = np.array([_LINKS.index(capsule.link) for capsule in CAPSULES])
+        ends = np.array([[capsule.start, capsule.end] for capsule in CAPSULES])  # (C, 2, 3)
+        self._ends = np.concatenate([ends.swapaxes(1, 2), np.ones((len(CAPSULES), 1, 2))], axis=1)  # (C, 4, 2)
+        names = [capsule.name for capsule in CAPSULES]
+        first = np.array([names.index(name) for name, _ in PAIRS])
+        second = np.array([names.index(name) for _, name in PAIRS])
+        radius = np.array([capsule.radius for capsule in CAPSULES])
+        self._radii = radius[first] + radius[second]
+        length = ((ends[:, 1] - ends[:, 0]) ** 2).sum(axis=1)
+        self._a, self._e = length[first], length[second]
+        d1, d2, width = first + len(names), second + len(names), 2 * len(names)
+        dots = ((d1, d2), (d1, first), (d1, second), (d2, first), (d2, second))
+        dots += ((first, first), (second, second), (first, second))
+        self._products = np.array([row * width + column for row, column in dots])  # (8, P)
+        levers = {
+            capsule.name: _levers([(joint.motor, joint.origin, joint.axis) for joint in chains[capsule.name]], capsule)
+            for capsule in CAPSULES
+        }
+        self.levers = np.zeros((len(PAIRS), NUM_JOINTS))
+        """How fast each distance changes at most with each joint (P, 29) [m/rad], for any configuration."""
+        for row, (first, second) in enumerate(PAIRS):
+            for motor in set(levers[first]) ^ set(levers[second]):
+                self.levers[row, motor] = levers[first].get(motor, 0.0) + levers[second].get(motor, 0.0)
+
+    def segments(self, q: DoubleArray) -> DoubleArray:
+        """Return the ends of every capsule's segment in the pelvis frame (N, C, 3, 2) [m].
+
+        :param q: joint positions in motor order (N, 29) [rad].
+        """
+        n = len(q)
+        local = turned(self._terms, q[:, _MOTORS])  # (N, 23, 4, 4)
+        elbows = local[:, 21:]
+        first = local[:, :7]
+        second = first @ local[:, 7:14]
+        third = second @ local[:, 14:21]
+        elbow = third[:, 1:3] @ elbows
+        frames = np.empty((n, 16, 4, 4))
+        frames[:, 15] = np.eye(4)
+        frames[:, 0] = third[:, 0]
+        on_torso = np.concatenate([second[:, 1:3], third[:, 1:3], elbow, elbow @ third[:, 3:5]], axis=1)
+        np.matmul(third[:, :1], on_torso, out=frames[:, 1:9])
+        frames[:, 9:11], frames[:, 11:13], frames[:, 13:15] = first[:, 5:], second[:, 5:], third[:, 5:]
+        ends: DoubleArray = frames[:, self._frame, :3] @ self._ends
+        return ends
+
+    def distances(self, q: DoubleArray) -> DoubleArray:
+        """Return the distance between the surfaces of each of :data:`PAIRS` (N, P) [m]; negative when they overlap.
+
+        :param q: joint positions in motor order (N, 29) [rad].
+        """
+        ends = self.segments(q)
+        vectors = np.concatenate([ends[..., 0], ends[..., 1] - ends[..., 0]], axis=1)  # (N, 2C, 3) starts, directions
+        products = (vectors @ vectors.swapaxes(1, 2)).reshape(len(q), -1).take(self._products, axis=1)  # (N, 8, P)
+        b, d1p1, d1p2, d2p1, d2p2, p1p1, p2p2, p1p2 = products.swapaxes(0, 1)
+        gap = segment_distance(self._a, b, self._e, d1p1 - d1p2, d2p1 - d2p2, p1p1 + p2p2 - 2.0 * p1p2)
+        distances: DoubleArray = gap - self._radii
+        return distances
+
+
+def segment_distance(
+    a: DoubleArray, b: DoubleArray, e: DoubleArray, c: DoubleArray, f: DoubleArray, rr: DoubleArray
+) -> DoubleArray:
+    """Return the distance between segments ``p1 + s d1`` and ``p2 + t d2``, s and t within 0 to 1, with ``r = p1 - p2``.
+
+    The nearest points of both lines, cut to the first segment; then the nearest to that on the second, cut; then the
+    nearest to that on the first, cut.  Exact, also for parallel segments, where any first point will do (Ericson,
+    "Real-Time Collision Detection", 2005, section 5.1.9).
+
+    :param a: ``d1 d1``; ``b``: ``d1 d2``; ``e``: ``d2 d2``; ``c``: ``d1 r``; ``f``: ``d2 r``; ``rr``: ``r r`` [m^2].
+    """
+    a, e = np.maximum(a, _TINY), np.maximum(e, _TINY)
+    s = _cut((b * f - c * e) / np.maximum(a * e - b * b, _TINY))
+    t = _cut((b * s + f) / e)
+    s = _cut((b * t - c) / a)
+    squared = rr + s * (a * s + 2.0 * (c - b * t)) + t * (e * t - 2.0 * f)
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
+
+
+def _cut(share: DoubleArray) -> DoubleArray:
+    """Return ``share`` within 0 to 1, in place."""
+    np.maximum(share, 0.0, out=share)
+    return np.asarray(np.minimum(share, 1.0, out=share))
+
+
+_TINY = 1e-30
+
+
+def _levers(chain: list[tuple[int, DoubleArray, DoubleArray]], capsule: Capsule) -> dict[int, float]:
+    """Return how far the capsule's segment can be from the axis of each joint that carries it [m].
+
+    Whatever the joints after it do, the segment stays inside a ball around a joint's origin; the ball's radius grows
+    up the chain by each offset.
+    """
+    ball = max(float(np.linalg.norm(capsule.start)), float(np.linalg.norm(capsule.end)))
+    reach: dict[int, float] = {}
+    offset: NDArray[np.float64] | None = None
+    for motor, origin, axis in reversed(chain):
+        if offset is None:
+            off = max(_off_axis(np.array(end), axis) for end in (capsule.start, capsule.end))
+            reach[motor] = off
+        else:
+            reach[motor] = _off_axis(offset, axis) + ball
+            ball += float(np.linalg.norm(offset))
+        offset = origin[:3, 3]
+    return reach
+
+
+def _off_axis(point: DoubleArray, axis: DoubleArray) -> float:
+    """Return the distance of ``point`` from a line through the origin along ``axis``."""
+    return float(np.linalg.norm(np.cross(point, axis)))
+
+
+@cache
+def body() -> Body:
+    """Return the capsules of the robot of the shipped URDF."""
+    return Body()
