@@ -18,6 +18,7 @@ BAR = """
 #neon-state{background:rgba(255,255,255,.94);color:#111;border:2px solid #333;border-radius:8px;padding:6px 10px;
  min-width:0;overflow-wrap:anywhere}
 #neon-state div{font-weight:400;font-size:14px}
+@media (hover:none){#neon-stop small{display:none}}
 #neon-bar.lost #neon-state{border:4px dashed #b00020}
 @media (max-width:768px){#neon-bar{left:8px;right:8px;top:8px;gap:8px;max-width:none}
  #neon-stop{min-width:112px}#neon-state{flex:1;font-size:14px}#neon-state div{font-size:12px}

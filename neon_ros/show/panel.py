@@ -108,9 +108,9 @@ def policy_markdown(head_id: str, checksum: str, models: Mapping[str, str]) -> s
     :param checksum: of its weights.
     :param models: model id by node, as the diagnostics say.
     """
-    head = f"`{plain(head_id)}` ({checksum[:8] or 'no weights'})" if head_id else "no chunk yet"
+    head = f"**{plain(head_id)}** ({checksum[:8] or 'no weights'})" if head_id else "no chunk yet"
     backbone = models.get("backbone", "")
-    return f"head {head}\n\nbackbone " + (f"`{plain(backbone)}`" if backbone else "not heard")
+    return f"head {head}\n\nbackbone " + (f"**{plain(backbone)}**" if backbone else "not heard")
 
 
 def latency_markdown(latencies: Mapping[str, Latency]) -> str:
