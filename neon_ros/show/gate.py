@@ -16,6 +16,7 @@ import hmac
 import http
 import ipaddress
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ SHORTEST_TOKEN = 16
 STOP_PATH, STATE_PATH = "/neon/stop", "/neon/state"
 STOP_HEADER = "X-Neon-Stop"
 """Must come with a stop.  A page of another site cannot add it: the browser would ask us first, and is refused."""
+_EVERYDAY = ("opening handshake failed", "connection rejected")  # what the websockets library says of such visitors
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -162,7 +164,8 @@ def guarded_by(gate: Gate) -> Iterator[None]:
     original = library.serve
 
     def serve(*positional: Any, process_request: Any = None, **named: Any) -> Any:
-        return original(*positional, process_request=gate.around(process_request or _nothing), **named)
+        process = gate.around(process_request or _nothing)
+        return original(*positional, process_request=process, logger=_quiet_logger(), **named)
 
     patched: Any = library
     patched.serve = serve
@@ -174,6 +177,14 @@ def guarded_by(gate: Gate) -> Iterator[None]:
         raise ConfigError(
             refuse("viser", "a server that asks nobody", "a version that starts through websockets.serve")
         )
+
+
+def _quiet_logger() -> logging.Logger:
+    """Return a logger that does not print a traceback for every visitor who is refused or hangs up early."""
+    logger = logging.getLogger("websockets.neon_ros_view")
+    if not logger.filters:
+        logger.addFilter(lambda record: not record.getMessage().startswith(_EVERYDAY))
+    return logger
 
 
 def _nothing(connection: Any, request: Any) -> None:

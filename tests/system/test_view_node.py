@@ -169,6 +169,7 @@ def test_the_page_of_another_site_is_refused_and_the_bar_stops(ros_domain: int, 
         peer.until(lambda: "ACTIVE: the policy moves the robot" in ask("/neon/state"), "the state", robot.feel)
         assert "403" in ask("/neon/state", "Origin: http://evil.example").split("\r\n")[0]
         assert "403" in ask("/", "Origin: http://evil.example", "Upgrade: websocket").split("\r\n")[0]
+        socket.create_connection(("127.0.0.1", port), timeout=10.0).close()  # hangs up without a word
         assert "400" in ask("/neon/stop").split("\r\n")[0] and not stopped
         assert "stop asked" in ask("/neon/stop", "X-Neon-Stop: 1")
         peer.until(lambda: stopped, "the stop")
