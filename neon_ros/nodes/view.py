@@ -84,6 +84,8 @@ class ViewNode(Stage[ViewParameters]):
             page = ViewConfig(host=config.host, port=config.port, rate=config.rate, token=config.token)
             view = self._view = BrowserView(page, self._kinematics, self._operator, ARGUMENTS["head"].choices or ())
             self.get_logger().info(f"open {view.address} in a browser")
+            if view.missing:
+                self.get_logger().warning(f"no mesh of {', '.join(view.missing)}: drawn as simple shapes")
             if view.open_to_others:
                 self.get_logger().warning("who has that address can operate the robot, and HTTP is not encrypted")
             self.create_timer(1.0 / config.rate, lambda: view.refresh(time.monotonic()))

