@@ -51,4 +51,4 @@ def refuse_taken_port(config: ViewConfig) -> None:
             probe.bind((config.host, config.port))
         except OSError as error:
             got = f"{config.host}:{config.port} ({error.strerror})"
-            raise ConfigError(refuse("view address", got, "a free port, e.g. view_port:=8081")) from error
+            raise ConfigError(refuse("view address", got, "a free port, e.g. port:=8081")) from error
