@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,9 +119,12 @@ class Heard:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.states: list[str] = []
-        self.node.create_subscription(
-            GuardReport, topics.GUARD_REPORT, lambda report: self.states.append(report.state), topics.EVERY_IN
-        )
+        self.reason = ""
+        self.node.create_subscription(GuardReport, topics.GUARD_REPORT, self._on_report, topics.EVERY_IN)
+
+    def _on_report(self, report: Any) -> None:
+        self.states.append(report.state)
+        self.reason = report.reason
 
     def spin(self) -> None:
         self.executor.spin_once(timeout_sec=0.1)
@@ -153,6 +157,24 @@ def test_every_display_of_rviz_is_published_with_its_type(ros_domain: int, robot
         until(lambda: published() == wanted, f"displays {wanted}", heard.spin, lines)
 
 
+def test_the_stop_of_the_page_damps_the_robot(ros_domain: int, robot_domain: int, heard: Heard) -> None:
+    """The request that the button makes, without a browser to slow the robot down."""
+    port = free_port()
+    with graph(ros_domain, robot_domain, port, "head:=hold", "composed:=true", "autostart:=true") as lines:
+        wait_for_port(port)
+        until(lambda: heard.states[-1:] in (["ACTIVE"], ["HOLD"]), "armed robot", heard.spin, lines)
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/neon/stop", headers={"X-Neon-Stop": "1"})
+        assert urllib.request.urlopen(request, timeout=30.0).read() == b"stop asked"
+        until(lambda: heard.states[-1] == "DAMPING", "damping", heard.spin, lines)
+        assert "operator" in heard.reason
+
+        def shown() -> bytes:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/neon/state", timeout=30.0) as answer:
+                return bytes(answer.read())
+
+        until(lambda: b"DAMPING: stopped" in shown(), "state on the page", heard.spin, lines)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
 def test_stop_in_the_browser_damps_the_robot(ros_domain: int, robot_domain: int, heard: Heard) -> None:
     port = free_port()
@@ -162,6 +184,7 @@ def test_stop_in_the_browser_damps_the_robot(ros_domain: int, robot_domain: int,
             until(lambda: heard.states[-1:] in (["ACTIVE"], ["HOLD"]), "armed robot", heard.spin, lines)
             page.get_by_role("button", name="Stop the robot").click(force=True)
             until(lambda: heard.states[-1] == "DAMPING", "damping", heard.spin, lines)
+            assert "operator" in heard.reason
             page.locator("#neon-state").get_by_text("DAMPING").first.wait_for()
 
 
