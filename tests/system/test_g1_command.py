@@ -21,8 +21,10 @@ from std_srvs.srv import Trigger
 
 from neon_ros.bridge import topics
 from neon_ros.bridge.examples import make_example
-from neon_ros.bridge.robot import hands_from_msg, imu_from_msg, joints_from_msg
+from neon_ros.bridge.robot import command_from_msg, hands_from_msg, imu_from_msg, joints_from_msg
 from neon_ros.contracts import ActionChunk
+from neon_ros.robot.joints import JOINT_NAMES
+from neon_ros.robot.wire import LowCmdFrame
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
@@ -93,6 +95,26 @@ def make_old(msg: Any) -> Any:
     header = msg.header
     header.stamp.sec -= 3600
     return header
+
+
+def test_what_the_motors_are_commanded_is_published_by_name(
+    peer: Any, running: Any, ros_domain: int, motor: Any
+) -> None:
+    commands = peer.listen(JointState, topics.COMMAND_JOINT_STATES, topics.SENSOR_IN)
+    joints = peer.listen(JointState, topics.JOINT_STATES, topics.SENSOR_IN)
+    frame, stiff = LowCmdFrame(), np.where(np.arange(29) >= 15, 60.0, 0.0)
+    frame.set_mode(0, 5)
+    frame.fill(motor.q, 2.0 * motor.q, np.zeros(29), stiff, np.zeros(29))
+    payload = bytes(frame.seal())
+    with running("neon_ros.nodes.g1_command", *motor.arguments()):
+        peer.until(lambda: joints, "the robot's state")
+        assert not commands, "a motor that commands nothing has no command"
+        peer.until(
+            lambda: commands, "command", lambda: motor.memory.write_command(payload, "rt/arm_sdk", time.monotonic_ns())
+        )
+        assert list(commands[-1].name) == list(JOINT_NAMES[15:])
+        np.testing.assert_allclose(command_from_msg(commands[-1])[15:], motor.q[15:], atol=1e-6)
+        np.testing.assert_allclose(commands[-1].velocity, 2.0 * motor.q[15:], atol=1e-6)
 
 
 def test_two_publishers_of_chunks_keep_the_robot_from_being_armed(

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("neon_ros_msgs.msg")
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import JointState
 
 from neon_ros.bridge.chunk import chunk_from_msg, chunk_to_msg
 from neon_ros.bridge.examples import STAMP_NS, make_example
@@ -22,9 +23,18 @@ from neon_ros.bridge.features import (
     latency_to_msg,
 )
 from neon_ros.bridge.guard import error_of, report_facts, report_to_msg
-from neon_ros.bridge.markers import Solid, markers_to_msg, path_to_msg, solids_from_msg, solids_to_msg
+from neon_ros.bridge.markers import (
+    Solid,
+    markers_to_msg,
+    path_to_msg,
+    solids_from_msg,
+    solids_to_msg,
+    trajectory_to_msg,
+)
 from neon_ros.bridge.plain import filled, nanoseconds_of, time_of
 from neon_ros.bridge.robot import (
+    command_from_msg,
+    command_to_msg,
     hands_from_msg,
     imu_from_msg,
     imu_to_msg,
@@ -415,3 +425,40 @@ def test_the_mac_covers_every_bit_of_the_message() -> None:
         finally:
             whole[bit // 8] ^= 1 << bit % 8
     assert accepted == 0
+
+
+@pytest.mark.parametrize("kind", ["box", "cylinder", "sphere"])
+def test_solid_markers_keep_place_size_and_turn(kind: str) -> None:
+    wxyz, color = np.array([0.5, 0.5, -0.5, 0.5]), np.array([[0.1, 0.2, 0.3, 0.4]])
+    marker = Marker("ghost", 1, kind, np.array([[1.0, 2.0, 3.0]]), 0.0, color, size=(0.1, 0.2, 0.3), wxyz=wxyz)
+    (msg,) = markers_to_msg(STAMP_NS, [marker]).markers
+    o, p, s = msg.pose.orientation, msg.pose.position, msg.scale
+    assert [o.w, o.x, o.y, o.z] == wxyz.tolist() and [p.x, p.y, p.z] == [1.0, 2.0, 3.0]
+    assert [s.x, s.y, s.z] == [0.1, 0.2, 0.3] and not msg.points and msg.color.a == pytest.approx(0.4)
+
+
+def test_a_chunk_becomes_a_trajectory_from_its_capture_on() -> None:
+    q = np.arange(58, dtype=np.float64).reshape(2, 29)
+    msg = trajectory_to_msg(STAMP_NS, q, np.array([0.0, 1.02]))
+    assert tuple(msg.joint_names) == JOINT_NAMES
+    assert list(msg.points[1].positions) == q[1].tolist()
+    assert (msg.points[1].time_from_start.sec, msg.points[1].time_from_start.nanosec) == (1, 20_000_000)
+
+
+def test_the_command_names_what_is_commanded_and_no_more() -> None:
+    commanded = np.zeros(29, dtype=bool)
+    commanded[[15, 22]] = True
+    q = np.linspace(0.0, 1.0, 29)
+    msg = command_to_msg(STAMP_NS, q, np.zeros(29), np.zeros(29), commanded)
+    assert list(msg.name) == [JOINT_NAMES[15], JOINT_NAMES[22]]
+    read = command_from_msg(msg)
+    np.testing.assert_allclose(read[[15, 22]], q[[15, 22]])
+    assert np.isnan(read[:15]).all()
+
+
+def test_a_command_of_an_unknown_joint_or_no_number_is_refused() -> None:
+    msg = JointState(name=["tail_joint"], position=[0.0])
+    with pytest.raises(ContractError, match="joint names: got \\['tail_joint'\\]"):
+        command_from_msg(msg)
+    with pytest.raises(ContractError, match=r"command_joint_states.position\[0\]: got nan"):
+        command_from_msg(JointState(name=[JOINT_NAMES[0]], position=[float("nan")]))

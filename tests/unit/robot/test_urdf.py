@@ -76,11 +76,17 @@ def test_yourdfpy_reads_the_same_tree() -> None:
     yourdfpy = pytest.importorskip("yourdfpy")
     loaded = yourdfpy.URDF.load(str(share(URDF)))
     assert loaded.validate() and set(loaded.actuated_joint_names) == {joint.name for joint in JOINTS}
-    q = np.linspace(-0.2, 0.3, len(JOINTS))
-    loaded.update_cfg({joint.name: q[joint.index] for joint in JOINTS})
+    count = 10_000
+    lower, upper = (np.array([getattr(joint, side) for joint in JOINTS]) for side in ("lower", "upper"))
+    q = np.random.default_rng(3).uniform(lower, upper, (count, len(JOINTS)))
     poses = Kinematics().poses(q)
-    for frame in ("left_palm", "right_sole", "livox_frame", "d435_optical_frame"):
-        assert np.allclose(loaded.get_transform(frame, "pelvis"), poses[frame], atol=1e-7)
+    frames = ("left_palm", "right_palm", "left_sole", "right_sole", "livox_frame", "d435_optical_frame", "imu_in_torso")
+    worst = 0.0
+    for row, angles in enumerate(q):
+        loaded.update_cfg({joint.name: angles[joint.index] for joint in JOINTS})
+        for frame in frames:
+            worst = max(worst, np.abs(loaded.get_transform(frame, "pelvis") - poses[frame][row]).max())
+    assert worst < 1e-6
 
 
 def test_mujoco_compiles_it() -> None:
