@@ -73,7 +73,7 @@ class Clearance:
         self._body = body()
         self._rows, self._period = rows, config.period
         self._legs = not np.isin(0, rows)  # moved by the robot's own controller: as measured
-        self._own = rows >= (15 if balancing else 12)  # (n,)
+        self._own: Mask = np.asarray(rows >= (15 if balancing else 12))  # (n,)
         own = rows[self._own]
         self._acceleration, self._jerk = limits.acceleration[self._own], limits.jerk[self._own] * PLAN
         self._per_jerk = 1.0 / self._jerk
@@ -84,6 +84,7 @@ class Clearance:
         self._own_rows = own
         levers = self._body.levers
         self._levers_transposed = np.ascontiguousarray(levers[:, own].T)
+        self._involved = self._levers_transposed > 0.0  # (own, P)
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
         self._levers_of_others = np.ascontiguousarray(levers[:, self._others])
         self._others_move = balancing or self._legs
@@ -144,13 +145,13 @@ class Clearance:
         if choice == 1 and (self._likely is None or self._pressed % _PAUSE == 0 or not options.clear[1].all()):
             held = self._ways_out(options, state)
             options = self._look(q, last, state, held, limiter)
-            clear = options.clear.all(axis=1)
+            clear = np.asarray(options.clear.all(axis=1))
             clear[-1] = True  # the rest of the last state's stop
             choice = int(clear.argmax())
         if held[choice].any():
             mask = np.zeros(len(self._rows), dtype=bool)
-            mask[self._own] = self._likely = held[choice]
-            self._pressed += 1
+            mask[self._own] = held[choice]
+            self._likely, self._pressed = held[choice], self._pressed + 1
             limiter.brake(mask)
         else:
             self._likely, self._pressed = None, 0
@@ -210,8 +211,11 @@ class Clearance:
         before, now, then = distances[0], distances[1 : 1 + options], distances[1 + options :]
         keep = self._nearest(last, before) - _ROUNDING
         reached = np.minimum(np.minimum(now, then), 0.5 * (now + then - travel @ self._levers_transposed) + SLACK)
-        slow = (before - now) <= self._period * self._allowed_closing(now)
-        return _Options(configurations[1 : 1 + options], now, reached, (reached >= keep) & slow)
+        braking = np.asarray(held.any(axis=1))[:, None]
+        # A pair of which every joint brakes needs no leave; one that closes too fast is mended by braking some.
+        clear = (reached >= keep) | (braking & ~(~held @ self._involved))
+        clear &= braking | ((before - now) <= self._period * self._allowed_closing(now))
+        return _Options(configurations[1 : 1 + options], now, reached, clear)
 
     def _nearest(self, last: Vector, before: Vector) -> Vector:
         """Return how near each pair may come (P,) [m]: not nearer than joints moved by others have brought it.
@@ -267,5 +271,5 @@ class Clearance:
         nudged[np.arange(own), self._own_rows] += _NUDGE
         slope = (self._body.distances(nudged) - options.now[0])[:, refused]  # (own, refused)
         nearing = (slope * state[1][:, None] < 0.0).any(axis=1)
-        involved = (self._levers_transposed[:, refused] > 0.0).any(axis=1)
+        involved = self._involved[:, refused].any(axis=1)
         return np.stack([nearing, involved, np.ones(own, dtype=bool)])

@@ -131,8 +131,8 @@ class Body:
         length = ((ends[:, 1] - ends[:, 0]) ** 2).sum(axis=1)
         self._a, self._e = length[first], length[second]  # above 0: no capsule is a ball
         d1, d2, width = first + len(names), second + len(names), 2 * len(names)
-        dots = ((d1, d2), (d1, first), (d1, second), (d2, first), (d2, second))
-        dots += ((first, first), (second, second), (first, second))
+        dots = [(d1, d2), (d1, first), (d1, second), (d2, first), (d2, second)]
+        dots += [(first, first), (second, second), (first, second)]
         self._products = np.array([row * width + column for row, column in dots])  # (8, P)
         levers = {
             capsule.name: _levers([(joint.motor, joint.origin, joint.axis) for joint in chains[capsule.name]], capsule)
@@ -140,9 +140,9 @@ class Body:
         }
         self.levers = np.zeros((len(PAIRS), NUM_JOINTS))
         """How fast each distance changes at most with each joint (P, 29) [m/rad], for any configuration."""
-        for row, (first, second) in enumerate(PAIRS):
-            for motor in set(levers[first]) ^ set(levers[second]):
-                self.levers[row, motor] = levers[first].get(motor, 0.0) + levers[second].get(motor, 0.0)
+        for row, (one, other) in enumerate(PAIRS):
+            for motor in set(levers[one]) ^ set(levers[other]):
+                self.levers[row, motor] = levers[one].get(motor, 0.0) + levers[other].get(motor, 0.0)
 
     def rays(self, q: DoubleArray) -> DoubleArray:
         """Return start and direction of every capsule's segment in the pelvis frame (N, C, 3, 2) [m].
