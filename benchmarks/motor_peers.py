@@ -27,6 +27,7 @@ from neon_ros.motor.realtime import (
     sleep_until,
     threads_under_fifo,
 )
+from neon_ros.motor.rpc import CHECK_MODE, SET_VELOCITY, RpcServer
 from neon_ros.robot.gains import MODE_GAINS, gains
 from neon_ros.robot.joints import JOINT_INDEX
 from neon_ros.robot.layout import LOW_CMD_BYTES
@@ -82,6 +83,10 @@ def robot(domain: int, echo_domain: int, out: Path) -> None:
     with threads_under_fifo(MOTOR_PRIORITY):
         link, bare = Link(domain, "lo"), Link(echo_domain, "lo")
     states, commands = link.low_state_writer(), link.low_cmd_reader("rt/arm_sdk")
+    services = (
+        RpcServer(link, "motion_switcher", {CHECK_MODE: lambda _: (0, {"name": "ai"})}),
+        RpcServer(link, "sport", {SET_VELOCITY: lambda _: (0, {})}),
+    )
     pings, pongs = bare.low_state_writer(), bare.low_cmd_reader("rt/lowcmd")
     frame = LowStateFrame()
     frame.set_mode(0, 5)
@@ -120,6 +125,8 @@ def robot(domain: int, echo_domain: int, out: Path) -> None:
         if command is not None:
             weight = command.weight
             q = q + weight * (command.kp > 0) * (command.q - q)
+    for service in services:
+        service.close()
     np.savez(out, woke=np.array(woke), ours=np.array(ours).reshape(-1, 2), echo=np.array(echo).reshape(-1, 2))
 
 
