@@ -260,9 +260,7 @@ def permute_many(seed: int, count: int) -> int:
             done += 1
             if number % 10 == 0:
                 wrong = list(given)
-                wrong[int(rng.integers(len(wrong)))] = str(
-                    rng.choice(["tail_joint", given[0] if order[0] else given[1]])
-                )
+                wrong[int(rng.integers(len(wrong)))] = str(rng.choice(["tail_joint", given[0] if order[0] else given[1]]))
                 for bad in (tuple(wrong), given[1:], (*given, given[0]), (*given, "tail_joint")):
                     if sorted(bad) == sorted(given):
                         continue

@@ -94,12 +94,7 @@ def fly_against_an_adversary(seed: int, ticks: int) -> Flight:
     """Let the limiter follow references that no policy should send."""
     rng = np.random.default_rng(seed)
     bounds = bounds_of(rng, WIDTH)
-    limiter, adversary, brake, flight = (
-        Limiter(MotionLimits(*bounds), DT),
-        Adversary(bounds, rng),
-        Brake(bounds),
-        Flight(),
-    )
+    limiter, adversary, brake, flight = Limiter(MotionLimits(*bounds), DT), Adversary(bounds, rng), Brake(bounds), Flight()
     path, holding = np.empty((BLOCK + 3, WIDTH)), False
     for block in range(ticks // BLOCK):
         if block % 80 == 0:  # a new start anywhere, a few outside the range
@@ -212,9 +207,7 @@ def fly_transparently(seed: int, chunks: int) -> tuple[Flight, float, int]:
         chunk = AdmittedChunk(begin, dt, q, np.ones(WIDTH, dtype=bool), np.zeros((horizon, 3)), 1, number)
         timeline.join(chunk, begin, *limiter.state)
         limiter.meet()
-        path[:3] = (
-            wanted.at(0.0)[0] + np.arange(-2, 1)[:, None] * DT * wanted.at(0.0)[1]
-        )  # as if it had come at that speed
+        path[:3] = wanted.at(0.0)[0] + np.arange(-2, 1)[:, None] * DT * wanted.at(0.0)[1]  # as if it had come at that speed
         path[:3] += (np.arange(-2, 1)[:, None] * DT) ** 2 / 2 * wanted.at(0.0)[2]
         for k in range(1, (horizon - 1) * every + 1):
             reference = timeline.sample(begin + k * DT).reference

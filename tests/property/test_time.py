@@ -26,7 +26,9 @@ LOGS = scaled(1_000)
 HOUR_NS = 3600 * 10**9
 MS = 1_000_000  # [ns]
 ARMS = slice(15, 29)
-BOUNDS = Bounds(*(part[ARMS] for part in (robot.LOWER + robot.MARGIN, robot.UPPER - robot.MARGIN, *robot.DYNAMICS.T)))
+BOUNDS = Bounds(
+    *(part[ARMS] for part in (robot.LOWER + robot.MARGIN, robot.UPPER - robot.MARGIN, *robot.DYNAMICS.T))
+)
 
 
 def tick_late(seed: int, ticks: int) -> tuple[int, Worst, int]:
@@ -112,9 +114,7 @@ def step_clocks(seed: int, count: int) -> int:
                 stepped.admit(chunk, 10**18 + steady_ns + offset, steady_ns * 1e-9)
         number += 1
         steady = steady_ns * 1e-9
-        one = plain.admit(
-            action_chunk(q=q, sequence=number, stamp_ns=10**18 + steady_ns - age), 10**18 + steady_ns, steady
-        )
+        one = plain.admit(action_chunk(q=q, sequence=number, stamp_ns=10**18 + steady_ns - age), 10**18 + steady_ns, steady)
         two = stepped.admit(
             action_chunk(q=q, sequence=number, stamp_ns=10**18 + steady_ns + offset - age),
             10**18 + steady_ns + offset,
@@ -159,9 +159,7 @@ def play(seed: int) -> bytes:
             if k == 2 or rng.random() < 0.01:
                 guard.request(("arm", "arm", "arm", "stop", "disarm")[int(rng.integers(5)) if k > 2 else 0], now)
             if k % 7 == 3:
-                wanted = (np.zeros(len(places)) + np.cumsum(rng.normal(size=(8, len(places))), axis=0) * 0.03).astype(
-                    "f4"
-                )
+                wanted = (np.zeros(len(places)) + np.cumsum(rng.normal(size=(8, len(places))), axis=0) * 0.03).astype("f4")
                 base = rng.uniform(-0.4, 0.4, (8, 3)).astype("f4")
                 chunk = action_chunk(mode=mode, joint_names=names, q=wanted, base_velocity=base, sequence=k, dt=0.03,
                                      stamp_ns=10**9 * 2 + k * 10 * MS)  # fmt: skip
