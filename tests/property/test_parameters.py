@@ -137,9 +137,7 @@ def test_a_hundred_thousand_wrong_sets_are_refused_and_change_nothing() -> None:
             text = str(wrong_number(rng, *GUARD[name]))
             if text in ("True", "False") or not _outside(text, *GUARD[name]):
                 text = "x"
-            spoilt = str(
-                rng.choice([f"{name}={text}", f"no_{name}=1", name, f"{name}=", "=", "", f"{name}:1", "period=1"])
-            )
+            spoilt = str(rng.choice([f"{name}={text}", f"no_{name}=1", name, f"{name}=", "=", "", f"{name}:1", "period=1"]))
             refused(lambda t=spoilt: guard_config([t], 500.0, simulated=False), "")
     assert sum(counts.values()) == SETS
     assert (repr(guard.config), repr(guard.report()), guard.limiter.limits) == before
