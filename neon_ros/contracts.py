@@ -82,6 +82,7 @@ class ActionChunk:
     :param dt: time between steps [s].
     :param q: joint positions, float32 (H, J) [rad].
     :param base_velocity: vx, vy, yaw rate, float32 (H, 3) [m/s, m/s, rad/s].
+    :param mac: who made it, 32 bytes, see :mod:`neon_ros.guard.authentic`; empty when it is not signed.
     """
 
     stamp_ns: int
@@ -94,6 +95,7 @@ class ActionChunk:
     dt: float
     q: FloatArray
     base_velocity: FloatArray
+    mac: bytes = b""
 
     @property
     def horizon(self) -> int:

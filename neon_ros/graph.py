@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
         Argument("view", "show everything in a browser", "true", BOOL),
+        Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
         Argument("host", "address the browser view listens on; beyond loopback it asks for a token", "127.0.0.1"),
         Argument("network_interface", "interface to the robot; auto is lo for sim, and must be named for real", AUTO),
@@ -78,6 +79,9 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("task", "scene and task of the simulator", "touch", ("touch",)),
         Argument("instruction", "words at the start; auto is what the simulated scene asks for, none for real", AUTO),
         Argument("session", "name of the shared memory; two stacks on one machine need two", "neon"),
+        Argument("key_file", "file with the key of the chunks (mode 0600); auto is the session's own", AUTO),
+        Argument("insecure", "admit chunks that nobody signed; a real robot is then never armed", "false", BOOL),
+        Argument("audit_folder", "folder of the audit logs; auto is $XDG_STATE_HOME/neon_ros", AUTO),
         Argument("image_topic", "topic of the head camera's pictures", "/camera/color/image_raw"),
         Argument("points_topic", "topic of the LiDAR's clouds", "/utlidar/cloud_livox_mid360"),
     )
@@ -148,19 +152,13 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
+    "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "check": (
         ("",),
         (
-            "robot",
-            "network_interface",
-            "robot_domain",
-            "ros_domain",
-            "mode",
-            "head",
-            "checkpoint",
-            "session",
-            "params_file",
+            *("robot", "network_interface", "robot_domain", "ros_domain"),
+            *("mode", "head", "checkpoint", "session", "key_file", "params_file"),
         ),
     ),
     "backbone": (
@@ -192,6 +190,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
+        "key_file": lambda: "",
+        "audit_folder": lambda: "",
     }
     for name, default in automatic.items():
         if values[name] == AUTO:
@@ -227,6 +227,11 @@ def _check_together(values: Mapping[str, str], known: Iterable[str]) -> None:
     interfaces = [name for _, name in socket.if_nameindex()]
     if "network_interface" in known and values["network_interface"] not in interfaces:
         raise ConfigError(refuse("network_interface", repr(values["network_interface"]), ", ".join(interfaces)))
+    for name in ("key_file", "audit_folder"):
+        if values[name] and not os.path.isabs(values[name]):
+            raise ConfigError(refuse(name, values[name], "an absolute path"))
+    if values["key_file"] and values["insecure"] == "true":
+        raise ConfigError(refuse("insecure", "true with a key_file", "one or the other"))
     if values["params_file"]:
         motor_settings(values)
 
@@ -284,9 +289,9 @@ def _plain(values: Mapping[str, str]) -> Iterable[Process]:
         yield Process("sim", "neon_ros.sim.process", arguments=world, vital=True, niceness=ROBOT_NICENESS)
     mode = ("--robot", values["robot"], "--mode", values["mode"])
     guard = [word for name, value in motor_settings(values).items() for word in ("--set", f"{name}={value:.9g}")]
-    yield Process(
-        "motor", "neon_ros.motor.process", arguments=(*words, *mode, *guard), vital=True, niceness=ROBOT_NICENESS
-    )
+    audit = ("--audit-folder", values["audit_folder"]) if values["audit_folder"] else ()
+    arguments = (*words, *mode, *audit, *guard)
+    yield Process("motor", "neon_ros.motor.process", arguments=arguments, vital=True, niceness=ROBOT_NICENESS)
     yield Process("guardian", "neon_ros.motor.guardian", arguments=words, vital=True, niceness=ROBOT_NICENESS)
 
 
@@ -294,6 +299,9 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     """Yield one process per ROS node."""
     policy = {"checkpoint": values["checkpoint"], "head": values["head"], "mode": values["mode"]}
     session = {"session": values["session"]}
+    key = {"key_file": values["key_file"]} if values["key_file"] else {}
+    audit = {"audit_folder": values["audit_folder"]} if values["audit_folder"] else {}
+    signing = {**session, **key, "insecure": values["insecure"] == "true"}
     image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
     sim = values["robot"] == "sim"
 
@@ -317,7 +325,13 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
 
     yield node(
         "g1_command",
-        {**session, "robot": values["robot"], "mode": values["mode"], "autostart": values["autostart"] == "true"},
+        {
+            **signing,
+            **audit,
+            "robot": values["robot"],
+            "mode": values["mode"],
+            "autostart": values["autostart"] == "true",
+        },
         vital=True,
         niceness=0,
     )
@@ -332,14 +346,16 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", policy)
+    yield node("action_head", {**policy, **signing})
+    if "true" in (values["view"], values["record"]) or everything:
+        yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:
         yield node("view", {"host": values["host"], "port": int(values["port"])}, {**image, **points})
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:
-    """Return the ROS processes with all but simulator sensors and view moved into one container."""
-    alone = [process for process in processes if process.name in ("sim_sensors", "view")]
+    """Return the ROS processes with all but simulator sensors, recorder and view moved into one container."""
+    alone = [process for process in processes if process.name in ("sim_sensors", "recorder", "view")]
     inside = [process for process in processes if process not in alone]
     names = tuple(process.name for process in inside)
     container = Process(

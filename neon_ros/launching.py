@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
+    TimerAction,
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
@@ -25,6 +27,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.graph import ARGUMENTS, ENTRIES, PERCEPTION_NICENESS, Process, build
+from neon_ros.respawn import PAUSE, Respawn
 from neon_ros.robot.description import BODIES_29, urdf_of
 
 
@@ -49,13 +52,16 @@ def _actions(context: LaunchContext, entry: str) -> list[Any]:
     graph = build(given, entry)
     actions: list[Any] = [SetEnvironmentVariable(name, value) for name, value in graph.environment.items()]
     for process in graph.processes:
-        action = _action(process)
-        actions.append(action)
+        actions += _started(process, _ending(process.name) if process.vital else _again(process, Respawn()))
         if process.name == "view":
             actions.append(_state_publisher())
-        if process.vital:
-            actions.append(RegisterEventHandler(OnProcessExit(target_action=action, on_exit=_ending(process.name))))
     return actions
+
+
+def _started(process: Process, ended: Callable[[Any, LaunchContext], list[Any]]) -> list[Any]:
+    """Return what starts a process, and what happens when it has ended by itself."""
+    action = _action(process)
+    return [action, RegisterEventHandler(OnProcessExit(target_action=action, on_exit=ended))]
 
 
 def _refuse_unknown(argv: Iterable[str], entry: str) -> None:
@@ -101,6 +107,21 @@ def _state_publisher() -> Any:
         prefix=f"nice -n {PERCEPTION_NICENESS}",
         output="log",
     )
+
+
+def _again(process: Process, respawn: Respawn) -> Callable[[Any, LaunchContext], list[Any]]:
+    """Return what starts a crashed process again, unless it crashes too often."""
+
+    def ending(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        again, said = respawn.again(event.returncode, time.monotonic())
+        actions: list[Any] = [LogInfo(msg=f"{process.name} ended with exit code {event.returncode}; {said}")]
+        if again:
+            actions.append(TimerAction(period=PAUSE, actions=_started(process, _again(process, respawn))))
+        return actions
+
+    return ending
 
 
 def _action(process: Process) -> Any:

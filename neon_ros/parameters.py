@@ -17,6 +17,7 @@ import yaml
 from neon_ros.errors import ConfigError, refuse
 
 Config = TypeVar("Config")
+KEY_FILE = "file with the key of the chunks, mode 0600; empty for the session's own, renewed at each start"
 _TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (float,), "str": (str,)}
 
 
@@ -102,6 +103,9 @@ class ActionHeadParameters:
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+    session: str = parameter("", "session whose key signs the chunks, when no key_file is named")
+    key_file: str = parameter("", KEY_FILE)
+    insecure: bool = parameter(False, "send chunks that nobody signs; a real robot is then never armed")
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,9 @@ class G1CommandParameters:
     autostart: bool = parameter(False, "arm as soon as chunks arrive; refused unless robot is sim")
     rate: float = parameter(50.0, "joint states, IMU, hand poses and reports per second [Hz]", low=1.0, high=500.0)
     motor_timeout: float = parameter(20.0, "longest wait for the motor process at the start [s]", low=0.1, high=120.0)
+    key_file: str = parameter("", KEY_FILE)
+    insecure: bool = parameter(False, "admit chunks that nobody signed; a real robot is then never armed")
+    audit_folder: str = parameter("", "folder of the audit logs; empty for $XDG_STATE_HOME/neon_ros")
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,36 @@ class ViewParameters:
     )
     rate: float = parameter(20.0, "refreshes per second [Hz]", low=1.0, high=60.0)
     browser: bool = parameter(True, "serve the browser view; false publishes predicted/* for RViz only")
+
+
+@dataclass(frozen=True)
+class RecorderParameters:
+    """Node ``recorder``: every topic of the graph into an MCAP file."""
+
+    out: str = parameter("", "new file (.mcap) or folder of the recording; empty makes one in folder, named by time")
+    folder: str = parameter("~/neon_recordings", "where recordings go that have no name of their own", required=True)
+    topics: str = parameter("", "topics to record, with commas between; empty records all")
+    autostart: bool = parameter(False, "record from the start; otherwise when the service record is called")
+    once: bool = parameter(False, "end the process when the recording ends, and offer no service")
+    compression: str = parameter("lz4", "of the file", choices=("none", "lz4", "zstd"))
+    flush_period: float = parameter(0.5, "most that a crash loses, give or take a flush [s]", low=0.05, high=1.0)
+    max_seconds: float = parameter(3600.0, "a recording ends after this [s]", low=1.0, high=1e6)
+    max_size: int = parameter(4096, "a recording ends at this size [MB]", low=1, high=1_000_000)
+    keep_free: int = parameter(1024, "a recording ends when the disk has less than this left [MB]", low=0, high=10**6)
+
+
+@dataclass(frozen=True)
+class ReplayerParameters:
+    """Node ``replayer``: a recording back onto its topics; never beside a g1_command."""
+
+    file: str = parameter("", "recording: an MCAP file or the folder of a bag", required=True)
+    rate: float = parameter(1.0, "times faster than it was", low=0.01, high=100.0)
+    start: float = parameter(0.0, "time into the recording to start at [s]", low=0.0, high=1e6)
+    loop: bool = parameter(False, "start again at the end")
+    clock: bool = parameter(False, "publish /clock, for nodes with use_sim_time")
+    skip: str = parameter("", "topics to leave out, with commas between; * stands for anything")
+    wait: float = parameter(20.0, "longest wait for a listener before it begins [s]", low=0.0, high=3600.0)
+    once: bool = parameter(False, "end the process at the end of the recording")
 
 
 @dataclass(frozen=True)
@@ -157,8 +194,9 @@ NODES: dict[str, type] = {
     "g1_command": G1CommandParameters,
     "view": ViewParameters,
     "sim_sensors": SimSensorsParameters,
+    "recorder": RecorderParameters,
 }
-"""Node name to its parameters."""
+"""Node name to its parameters, for the nodes of the graph."""
 
 
 MOTOR = "motor"

@@ -17,6 +17,7 @@ import pytest
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ["XDG_STATE_HOME"] = os.path.join(tempfile.gettempdir(), "neon_ros-test-state")  # audit logs
 os.environ.setdefault("ROS_LOG_DIR", os.path.join(tempfile.gettempdir(), "neon_ros-test-logs"))
 
 # DDS ports of domain d start at 7400 + 250 d; above 101 they meet the kernel's ephemeral ports.

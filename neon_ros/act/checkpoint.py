@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.manifest import WEIGHTS_FILE, Manifest, load_manifest
+from neon_ros.act.manifest import WEIGHTS_FILE, Manifest, load_manifest, read_checked
 from neon_ros.errors import CheckpointError, refuse
 
 Weights = dict[str, NDArray[np.float32]]
@@ -44,7 +44,8 @@ class Checkpoint:
         if part not in self.manifest.graphs:
             raise CheckpointError(refuse(f"part of checkpoint {self.folder}", part, ", ".join(self.manifest.graphs)))
         path = self.folder / f"{part}.onnx"
-        return join_graph(path.read_bytes(), part_weights(self.weights, part), str(path))
+        model = read_checked(path, self.manifest.files[path.name])
+        return join_graph(model, part_weights(self.weights, part), str(path))
 
 
 def open_checkpoint(folder: Path | str, *, backbone: str | None = None, mode: str | None = None) -> Checkpoint:
@@ -56,7 +57,7 @@ def open_checkpoint(folder: Path | str, *, backbone: str | None = None, mode: st
     """
     folder = Path(folder)
     manifest = load_manifest(folder, backbone=backbone, mode=mode)
-    return Checkpoint(folder, manifest, read_weights(folder / WEIGHTS_FILE))
+    return Checkpoint(folder, manifest, read_weights(folder / WEIGHTS_FILE, manifest.files[WEIGHTS_FILE]))
 
 
 def part_weights(weights: Mapping[str, NDArray[np.float32]], part: str) -> Weights:
@@ -65,18 +66,16 @@ def part_weights(weights: Mapping[str, NDArray[np.float32]], part: str) -> Weigh
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, fingerprint: str | None = None) -> Weights:
     """Read a safetensors file of float16 or float32 tensors as float32.
 
-    :raises CheckpointError: when it is missing, truncated, of another type, or holds values that are not finite.
+    :param fingerprint: sha256 (hex) that the bytes must have, compared before anything looks into them.
+    :raises CheckpointError: when it is missing, altered or truncated, or holds other types or values not finite.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(refuse(f"checkpoint file {path}", error.strerror, "a readable file")) from error
+    data = read_checked(path, fingerprint)
     _check_header(data, path)
     try:
         tensors = load(data)

@@ -141,6 +141,24 @@ def load_manifest(folder: Path, *, backbone: str | None = None, mode: str | None
     return manifest
 
 
+def read_checked(path: Path, fingerprint: str | None) -> bytes:
+    """Return the bytes of a file, the very ones whose fingerprint was compared: it may be swapped at any time.
+
+    :param fingerprint: sha256 (hex) that they must have; None compares nothing.
+    :raises CheckpointError: when the file cannot be read, or its bytes are others.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(refuse(f"checkpoint file {path}", error.strerror, "a readable file")) from error
+    got = hashlib.sha256(data).hexdigest()
+    if fingerprint is not None and got != fingerprint:
+        raise CheckpointError(
+            refuse(f"checkpoint file {path}", f"sha256 {got[:16]}… (truncated or altered)", fingerprint)
+        )
+    return data
+
+
 def check_manifest(manifest: Manifest, where: str) -> None:
     """Refuse a manifest that contradicts itself or the robot.
 

@@ -26,8 +26,11 @@ def time_of(stamp_ns: int) -> Time:
 def nanoseconds_of(stamp: Any, name: str = "header.stamp") -> int:
     """Return a message's stamp [ns].
 
-    :raises ContractError: on 0, which drivers leave when they do not know the time of capture, or a negative one.
+    :raises ContractError: on 0, which drivers leave when they do not know the time of capture, or a negative one, or
+        one with more than a second of nanoseconds, which would be a second way to write the same time.
     """
+    if stamp.nanosec >= 1_000_000_000:
+        raise ContractError(refuse(f"{name}.nanosec", stamp.nanosec, "below 1000000000"))
     value = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
     if value <= 0:
         raise ContractError(refuse(name, value, "the time of capture"))
@@ -46,16 +49,17 @@ def filled(values: NDArray[np.generic], typecode: str) -> array.array[Any]:
     return result
 
 
-def floats(name: str, data: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def floats(name: str, data: Any, shape: tuple[int, ...], finite: bool = True) -> NDArray[np.float32]:
     """Return a float32[] field as a finite array of ``shape``; a copy, so that it outlives the message.
 
+    :param finite: refuse values that are not.
     :raises ContractError: when the length does not fit the shape or a value is not finite.
     """
     flat = np.frombuffer(data, dtype=np.float32) if len(data) else np.zeros(0, dtype=np.float32)
     size = int(np.prod(shape, dtype=np.int64))
     if flat.size != size:
         raise ContractError(refuse(f"{name} length", flat.size, f"{size} for shape {shape}"))
-    if not np.isfinite(flat).all():
+    if finite and not np.isfinite(flat).all():
         first = int(np.argmin(np.isfinite(flat)))
         raise ContractError(refuse(f"{name}[{first}]", flat[first], "finite values"))
     return flat.reshape(shape).copy()

@@ -18,9 +18,12 @@ VERBS: dict[str, str] = {
     "status": "show what robot, guard and pipeline are doing",
     "say": "tell the robot what to do, in words",
     "view": "show the running system in a browser",
-    "record": "record demonstrations of a task",
+    "record": "record the running system, or demonstrations of a task",
+    "replay": "play a recording back, with the view",
     "train": "train an action head",
     "eval": "judge a head closed loop",
+    "audit": "check and show the logs of what was refused, changed and done",
+    "chaos": "hurt the running graph in every way and measure how it reacts",
 }
 """Verb to what it does, in the order of the help."""
 

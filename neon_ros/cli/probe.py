@@ -21,8 +21,8 @@ from neon_ros.cli.checks import Check, Heard, Result
 from neon_ros.errors import ContractError, NeonError, RobotError
 from neon_ros.guard.config import GuardConfig
 from neon_ros.motor.jitter import Jitter
+from neon_ros.motor.key import KeyFile
 from neon_ros.motor.link import Link
-from neon_ros.motor.locks import session_file
 from neon_ros.motor.rpc import Locomotion, MotionSwitcher
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.battery import decode_battery
@@ -66,7 +66,7 @@ def probe(values: Mapping[str, str], seconds: float, config: GuardConfig) -> Fin
     name = values["network_interface"]
     found.add(checks.interface(name, [known for _, known in socket.if_nameindex()], _state_of(name)))
     which = _look_at_robot(values, mode, seconds, config, found)
-    found.add(_head(values, mode, which), _key(values["session"]), _session(values["session"]))
+    found.add(_head(values, mode, which), _key(values["session"], values["key_file"]), _session(values["session"]))
     found.add(*_machine(seconds, real=values["robot"] == "real"))
     if which is not None:
         found.limits = checks.limit_table(which, config)
@@ -154,10 +154,10 @@ def _head(values: Mapping[str, str], mode: ControlMode, which: Variant | None) -
     return checks.head(manifest.head_id, mode, manifest.mode, manifest.joint_names, manifest.checksum, which, "")
 
 
-def _key(session: str) -> Check:
-    """Look at the session's key file without reading it."""
+def _key(session: str, named: str) -> Check:
+    """Look at the file with the key of the chunks without reading it."""
     try:
-        found = os.lstat(session_file(session, "key"))
+        found = os.lstat(KeyFile(session, named).path)
     except FileNotFoundError:
         return checks.key(None, 0, True)
     except (OSError, NeonError) as error:

@@ -1,4 +1,4 @@
-"""Run the processes of a graph: start in order, watch, end in reverse order.
+"""Run the processes of a graph: start in order, watch, start again what may crash, end in reverse order.
 
 What ``ros2 launch`` does where ROS 2 is installed; here without it.
 """
@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, NoReturn
 
 from neon_ros.graph import Graph, Process
+from neon_ros.respawn import PAUSE, Respawn
 
 GRACE = {signal.SIGINT: 5.0, signal.SIGTERM: 2.0}
 """How long a process may take after each signal before the next, stronger one [s]; SIGKILL comes last."""
 LAST_WORDS = 4
+_RESEND = 0.5  # [s] between two signals of a kind
 _PR_SET_PDEATHSIG = 1  # prctl(2): no process outlives a supervisor that was killed
 
 
@@ -74,12 +76,13 @@ class Child:
     def end(self) -> int:
         """Ask the process to end, ever more firmly; return its exit code."""
         for number, grace in GRACE.items():
+            deadline = time.monotonic() + grace
+            while self.popen.poll() is None and time.monotonic() < deadline:
+                self.popen.send_signal(number)  # again and again, for one that had no handler yet; it does no harm
+                with suppress(subprocess.TimeoutExpired):
+                    self.popen.wait(min(_RESEND, grace))
             if self.popen.poll() is None:
-                self.popen.send_signal(number)  # a second SIGINT does no harm
-                try:
-                    self.popen.wait(grace)
-                except subprocess.TimeoutExpired:
-                    self._write(f"[neon] {self.process.name} ignored {number.name} for {grace:g} s")
+                self._write(f"[neon] {self.process.name} ignored {number.name} for {grace:g} s")
         if self.popen.poll() is None:
             self.popen.kill()
         code = self.popen.wait()
@@ -106,6 +109,8 @@ class Supervisor:
         self._lock = threading.Lock()
         self._out = write or (lambda line: print(line, flush=True))
         self._children: list[Child] = []
+        self._respawns = {process.name: Respawn() for process in graph.processes if not process.vital}
+        self._due: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
         """Share of one core that each process used until the end began."""
         self._signalled = threading.Event()
@@ -135,6 +140,7 @@ class Supervisor:
             while not self._signalled.wait(0.1):
                 if self.vital_ended() or time.monotonic() > deadline:
                     break
+                self._start_again()
         finally:
             self.end()
             for number, handler in before.items():
@@ -154,8 +160,19 @@ class Supervisor:
                 self.failed.append(child.why())
                 self.write(f"[neon] {child.why()}; without it nothing works: ending everything")
             else:
-                self.write(f"[neon] {child.why()}; the rest goes on")
+                again, said = self._respawns[child.process.name].again(child.popen.returncode, time.monotonic())
+                self.write(f"[neon] {child.why()}; {said}")
+                if again:
+                    self._due[child.process.name] = time.monotonic() + PAUSE
         return bool(self.failed)
+
+    def _start_again(self) -> None:
+        """Start the crashed processes whose time has come, in their old places."""
+        for place, child in enumerate(self._children):
+            name = child.process.name
+            if name in self._due and time.monotonic() >= self._due[name]:
+                del self._due[name]
+                self._children[place] = Child(child.process, self.graph.environment, self.write)
 
     def end(self) -> None:
         """End all processes in reverse order of their start; those that nothing depends on all at once."""
@@ -174,3 +191,9 @@ class Supervisor:
 def quiet_ros(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with short ROS log lines: the supervisor writes who says it."""
     return {"RCUTILS_CONSOLE_OUTPUT_FORMAT": "{severity}: {message}", **environment}
+
+
+def become(process: Process, environment: Mapping[str, str]) -> NoReturn:
+    """Turn this process into ``process``, which takes the terminal, the signals and the exit code over."""
+    command = process.command()
+    os.execve(command[0], command, {**os.environ, **quiet_ros(environment)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from neon_ros.errors import ConfigError, refuse
@@ -129,3 +130,12 @@ def whole(name: str, value: str) -> int:
     if not value.isdecimal() or len(value) > 18:
         raise ConfigError(refuse(name, repr(value), "a whole number from 0 on"))
     return int(value)
+
+
+def need(package: str) -> None:
+    """Refuse to go on without an optional Python package.
+
+    :raises ConfigError: saying how to install it.
+    """
+    if find_spec(package) is None:
+        raise ConfigError(refuse(f"package {package}", "none", f"one that is installed: pip install {package}"))

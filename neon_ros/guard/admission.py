@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.modes import ControlMode
 from neon_ros.robot.variants import Variant
 
+BEFORE = "before the start"
+"""Reason of a chunk that answers a capture from before this session; it may still be on its way at a start."""
 _COUNTER_MAX = 2**64 - 1  # epoch and sequence are uint64 on the wire
 _STAMP_SLACK = 1e-3  # [s] that two readings of the two clocks may disagree by
 
@@ -88,8 +91,28 @@ class AdmissionCounters:
     last_refusal: str = ""
     refused_in_a_row: int = 0
 
+    def count(self, refusal: NotAdmitted) -> None:
+        """Count one refused chunk."""
+        self.refused += 1
+        self.refused_in_a_row += 1
+        self.reasons[refusal.reason] = self.reasons.get(refusal.reason, 0) + 1
+        self.last_refusal = str(refusal)
 
-class _NotAdmitted(Refused):
+
+class Freshness(NamedTuple):
+    """What a chunk must be newer than.
+
+    :param number: (epoch, sequence) of the newest admitted chunk.
+    :param t0: time of its step 0, or of the beginning of the session [s, steady clock].
+    :param head: its ``head_id`` and ``checksum``, which must not change within an epoch.
+    """
+
+    number: tuple[int, int] = (-1, -1)
+    t0: float = -math.inf
+    head: tuple[str, ...] = ()
+
+
+class NotAdmitted(Refused):
     """A refusal that carries the short reason it is counted under."""
 
     def __init__(self, reason: str, sentence: str) -> None:
@@ -103,12 +126,22 @@ class Admission:
     :param mode: the mode that chunks must be made for.
     :param variant: the robot at hand; joints it lacks are refused.
     :param config: bounds.
+    :param counters: to go on counting in, when an earlier door has counted.
+    :param newest: what the first chunk must be newer than.
     """
 
-    def __init__(self, mode: ControlMode, variant: Variant, config: AdmissionConfig | None = None) -> None:
+    def __init__(
+        self,
+        mode: ControlMode,
+        variant: Variant,
+        config: AdmissionConfig | None = None,
+        counters: AdmissionCounters | None = None,
+        newest: Freshness | None = None,
+    ) -> None:
         self.mode = mode
         self.config = AdmissionConfig() if config is None else config
-        self.counters = AdmissionCounters()
+        self.counters = AdmissionCounters() if counters is None else counters
+        self.newest = Freshness() if newest is None else newest
         present = variant.present()
         self._absent = frozenset(variant.absent)
         self._names = tuple(name for name in mode.joint_names if present[JOINT_INDEX[name]])
@@ -118,8 +151,6 @@ class Admission:
         self._lower = limits.lower - self.config.position_tolerance
         self._upper = limits.upper + self.config.position_tolerance
         self._base = np.array(self.config.base_velocity)
-        self._newest = (-1, -1)
-        self._newest_t0 = -math.inf
         self._checked_names: tuple[str, ...] = ()
         self._columns: NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
@@ -137,43 +168,42 @@ class Admission:
         """
         try:
             admitted = self._check(chunk, now_ros_ns, now_steady)
-        except _NotAdmitted as refusal:
-            counters = self.counters
-            counters.refused += 1
-            counters.refused_in_a_row += 1
-            counters.reasons[refusal.reason] = counters.reasons.get(refusal.reason, 0) + 1
-            counters.last_refusal = str(refusal)
+        except NotAdmitted as refusal:
+            self.counters.count(refusal)
             raise
         self.counters.admitted += 1
         self.counters.refused_in_a_row = 0
-        self._newest = (admitted.epoch, admitted.sequence)
-        self._newest_t0 = admitted.t0
+        self.newest = Freshness((admitted.epoch, admitted.sequence), admitted.t0, (chunk.head_id, chunk.checksum))
         return admitted
 
     def _check(self, chunk: ActionChunk, now_ros_ns: int, now_steady: float) -> AdmittedChunk:
         """Return the admitted form of ``chunk`` or raise; touches nothing."""
         config = self.config
-        if chunk.mode != self.mode.name:
-            raise _NotAdmitted("mode", refuse("chunk.mode", chunk.mode, self.mode.name))
+        if not isinstance(chunk.mode, str) or chunk.mode != self.mode.name:
+            raise NotAdmitted("mode", refuse("chunk.mode", chunk.mode, self.mode.name))
         columns = self._columns_of(chunk.joint_names)
         epoch, sequence = (_counter(name, getattr(chunk, name)) for name in ("epoch", "sequence"))
         dt = chunk.dt
         if not _number(dt) or not config.dt_range[0] <= dt <= config.dt_range[1]:
-            raise _NotAdmitted("dt", refuse("chunk.dt", dt, f"{config.dt_range[0]:g} to {config.dt_range[1]:g} s"))
+            raise NotAdmitted("dt", refuse("chunk.dt", dt, f"{config.dt_range[0]:g} to {config.dt_range[1]:g} s"))
         q = _matrix("chunk.q", chunk.q, len(self._names))
         low, high = config.horizon_range
         if not low <= len(q) <= high:
-            raise _NotAdmitted("horizon", refuse("chunk.horizon", len(q), f"{low} to {high} steps"))
+            raise NotAdmitted("horizon", refuse("chunk.horizon", len(q), f"{low} to {high} steps"))
         base_velocity = _matrix("chunk.base_velocity", chunk.base_velocity, 3)
         if len(base_velocity) != len(q):
-            raise _NotAdmitted(
+            raise NotAdmitted(
                 "shape", refuse("chunk.base_velocity shape", base_velocity.shape, f"({len(q)}, 3), a row for each step")
             )
-        if (epoch, sequence) <= self._newest:
-            raise _NotAdmitted(
+        if (epoch, sequence) <= self.newest.number:
+            raise NotAdmitted(
                 "not newer",
-                refuse("chunk (epoch, sequence)", (epoch, sequence), f"newer than {self._newest}"),
+                refuse("chunk (epoch, sequence)", (epoch, sequence), f"newer than {self.newest.number}"),
             )
+        head = tuple(_word(name, getattr(chunk, name)) for name in ("head_id", "checksum"))
+        if epoch == self.newest.number[0] and head != self.newest.head:
+            allowed = f"{self.newest.head}; another head begins a new epoch"
+            raise NotAdmitted("head", refuse(f"chunk head in epoch {epoch}", head, allowed))
         t0 = self._steady_stamp(chunk.stamp_ns, now_ros_ns, now_steady, (len(q) - 1) * float(dt))
         full = np.zeros((len(q), NUM_JOINTS))
         full[:, columns] = q
@@ -183,7 +213,7 @@ class Admission:
     def _columns_of(self, names: object) -> NDArray[np.intp]:
         """Return the motor index of each column; remembers the last good names."""
         if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-            raise _NotAdmitted("joint names", refuse("chunk.joint_names", type(names).__name__, "a tuple of names"))
+            raise NotAdmitted("joint names", refuse("chunk.joint_names", type(names).__name__, "a tuple of names"))
         given = tuple(names)
         if given == self._checked_names:
             return self._columns
@@ -196,7 +226,7 @@ class Admission:
             ("missing", [name for name in self._names if name not in given]),
         ):
             if wrong:
-                raise _NotAdmitted("joint names", refuse("chunk.joint_names", f"{what} {wrong}", allowed))
+                raise NotAdmitted("joint names", refuse("chunk.joint_names", f"{what} {wrong}", allowed))
         self._checked_names = given
         self._columns = np.array([JOINT_INDEX[name] for name in given], dtype=np.intp)
         return self._columns
@@ -205,21 +235,21 @@ class Admission:
         """Return the stamp on the steady clock; refuse one that is stale, future or older than the last admitted."""
         config = self.config
         if not isinstance(stamp_ns, int | np.integer) or isinstance(stamp_ns, bool):
-            raise _NotAdmitted("stamp", refuse("chunk.stamp_ns", stamp_ns, "whole nanoseconds"))
+            raise NotAdmitted("stamp", refuse("chunk.stamp_ns", stamp_ns, "whole nanoseconds"))
         age = (now_ros_ns - int(stamp_ns)) * 1e-9
         max_age = length if config.max_age is None else min(config.max_age, length)
         if age >= max_age:
-            raise _NotAdmitted("stale", refuse("chunk age", f"{age:.3f} s", f"less than {max_age:.3f} s"))
+            raise NotAdmitted("stale", refuse("chunk age", f"{age:.3f} s", f"less than {max_age:.3f} s"))
         if age < -config.max_future:
-            raise _NotAdmitted(
+            raise NotAdmitted(
                 "future", refuse("chunk stamp", f"{-age:.3f} s ahead of now", f"at most {config.max_future:g} s ahead")
             )
         t0 = now_steady - age
-        if t0 < self._newest_t0 - _STAMP_SLACK:
-            raise _NotAdmitted(
-                "out of order",
-                refuse("chunk stamp", f"{self._newest_t0 - t0:.3f} s before the last admitted", "not before it"),
-            )
+        if t0 < self.newest.t0 - _STAMP_SLACK:
+            first = self.newest.number == Freshness().number
+            reason, what = (BEFORE, "start") if first else ("out of order", "last admitted")
+            got = f"{self.newest.t0 - t0:.3f} s before the {what}"
+            raise NotAdmitted(reason, refuse("chunk stamp", got, "not before it"))
         return t0
 
     def _check_ranges(self, q: NDArray[np.float64], base_velocity: NDArray[np.float64]) -> None:
@@ -227,7 +257,7 @@ class Admission:
         outside = ((q < self._lower) | (q > self._upper)) & self._moved
         if outside.any():
             step, joint = (int(i) for i in np.argwhere(outside)[0])
-            raise _NotAdmitted(
+            raise NotAdmitted(
                 "position",
                 refuse(
                     f"chunk.q step {step} {JOINT_NAMES[joint]}",
@@ -238,7 +268,7 @@ class Admission:
         fast = np.abs(base_velocity) > self._base
         if fast.any():
             step, axis = (int(i) for i in np.argwhere(fast)[0])
-            raise _NotAdmitted(
+            raise NotAdmitted(
                 "base velocity",
                 refuse(
                     f"chunk.base_velocity step {step} {('vx', 'vy', 'yaw rate')[axis]}",
@@ -254,24 +284,31 @@ def _number(value: object) -> bool:
     return real and math.isfinite(value)  # type: ignore[arg-type]
 
 
+def _word(name: str, value: object) -> str:
+    """Return ``value``, which must be text."""
+    if not isinstance(value, str):
+        raise NotAdmitted(name, refuse(f"chunk.{name}", value, "text"))
+    return value
+
+
 def _counter(name: str, value: object) -> int:
     """Return ``value`` as an int within uint64."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= int(value) <= _COUNTER_MAX:
-        raise _NotAdmitted(name, refuse(f"chunk.{name}", value, "a whole number within uint64"))
+        raise NotAdmitted(name, refuse(f"chunk.{name}", value, "a whole number within uint64"))
     return int(value)
 
 
 def _matrix(name: str, value: object, width: int) -> NDArray[np.float64]:
     """Return ``value`` as a finite float64 matrix of ``width`` columns, a copy."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        raise _NotAdmitted("shape", refuse(name, type(value).__name__, "an array of real numbers"))
+        raise NotAdmitted("shape", refuse(name, type(value).__name__, "an array of real numbers"))
     if value.ndim != 2 or value.shape[1] != width:
-        raise _NotAdmitted("shape", refuse(f"{name} shape", value.shape, f"(horizon, {width})"))
+        raise NotAdmitted("shape", refuse(f"{name} shape", value.shape, f"(horizon, {width})"))
     matrix = np.array(value, dtype=np.float64)
     finite = np.isfinite(matrix)
     if not finite.all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])
-        raise _NotAdmitted("not finite", refuse(f"{name}[{row}, {column}]", matrix[row, column], "finite values"))
+        raise NotAdmitted("not finite", refuse(f"{name}[{row}, {column}]", matrix[row, column], "finite values"))
     return matrix
 
 

@@ -1,22 +1,25 @@
 """Keep the arms off the body and off each other: slowed where links come near, stopped before they touch.
 
 Every state that leaves here has, like the limiter's, a way out in reserve: on the quickest stop from it no watched pair
-of capsules comes nearer than its threshold.  A candidate of the limiter that would break this is replaced, for the
-fewest groups of joints that mend it (left arm, right arm, waist), by one period of their quickest stop from the last
-state, whose own stop is the rest of the last one's.  By induction nothing is ever nearer than the threshold.
+of capsules comes nearer than its stop distance.  A candidate of the limiter that would break this is refused; then
+joints advance one period of their quickest stop from the last state instead: those that bring the pair nearer, else all
+of the arms concerned, else all.  The last always does, since the stop from there is the rest of the last state's.  By
+induction nothing is ever nearer than the stop distance, and an arm at the body slides along it or leaves.
 
 The stop is judged at its two ends, and between them by levers: a pair whose distances there are ``d0`` and ``d1``, and
 whose joints travel ``x`` in between, is never nearer than ``(d0 + d1 - levers x) / 2``.  This alone slows an arm near
 the body, since the stop of a fast arm is long.  In addition the speed at which a pair may close falls linearly, from
 ``_FAST`` at the slow distance to ``_CREEP`` at the stop distance.
 
-A pair that is nearer than the stop distance to begin with (a robot armed with its arms against its body) may only move
-apart; the threshold of each pair follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
+A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come no nearer than
+``2 SLACK``, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
 which keep the balance) are taken where they will be at the end of the period; that they come towards an arm at rest
 cannot be prevented here.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.limiter import PLAN, Limiter
 from neon_ros.guard.limits import MotionLimits
-from neon_ros.guard.stopping import Vector, plan_stop, stop_reach
+from neon_ros.guard.stopping import Vector, stop_reach
 from neon_ros.robot.capsules import body
 from neon_ros.robot.joints import NUM_JOINTS
 
@@ -36,8 +39,24 @@ SLACK = 0.002
 _CREEP = 0.05  # [m/s] allowed closing at the threshold
 _FAST = 0.5  # [m/s] allowed closing at the slow distance
 _ROUNDING = 1e-9  # [m]
-_GROUPS = (np.arange(15, 22), np.arange(22, 29), np.arange(12, 15))  # left arm, right arm, waist
-_SUBSETS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]], dtype=bool)
+_TINY = 1e-12  # [rad/s^2]
+_PAUSE = 8  # periods
+_NUDGE = 1e-6  # [rad]
+
+
+class _Options(NamedTuple):
+    """What comes of K ways to go on.
+
+    :param q: configuration at the end of the period (K, 29) [rad].
+    :param now: distances there (K, P) [m].
+    :param reached: least distance from there on, with ``SLACK`` granted between the ends of the stop (K, P) [m].
+    :param clear: whether the pair may (K, P).
+    """
+
+    q: Vector
+    now: Vector
+    reached: Vector
+    clear: Mask
 
 
 class Clearance:
@@ -57,19 +76,24 @@ class Clearance:
         self._own = rows >= (15 if balancing else 12)  # (n,)
         own = rows[self._own]
         self._acceleration, self._jerk = limits.acceleration[self._own], limits.jerk[self._own] * PLAN
+        self._per_jerk = 1.0 / self._jerk
+        self._last_phase = self._per_jerk**2 / 6.0
+        self._nothing = np.zeros((1, len(own)), dtype=bool)
+        self._likely: Mask | None = None
+        self._misses = self._pressed = 0
         self._own_rows = own
         levers = self._body.levers
-        self._levers = levers[:, own]
+        self._levers_transposed = np.ascontiguousarray(levers[:, own].T)
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
-        self._group_of_joint = np.array([np.isin(own, group) for group in _GROUPS])  # (3, own)
-        self._group_of_pair = np.array([(levers[:, np.intersect1d(own, group)] > 0).any(axis=1) for group in _GROUPS])
-        # An error of a joint's angle moves the end of an arm far and its root little: the stop distance is in proportion.
+        self._levers_of_others = np.ascontiguousarray(levers[:, self._others])
+        self._others_move = balancing or self._legs
+        # An error of a joint's angle moves the end of an arm far, its root little: the stop distance is in proportion.
         farthest = levers[:, 15:].max(axis=1)
         self._stop_distance = config.collision_stop * farthest / farthest.max()
         self._threshold = self._stop_distance + SLACK
         self._slow = config.collision_slow
         self._gain = (_FAST - _CREEP) / (self._slow - self._threshold)
-        self._last = self._exact_at = np.zeros(NUM_JOINTS)
+        self._last = self._exact_at = self._clear_at = np.zeros(NUM_JOINTS)
         self._exact = self._keep = np.zeros(len(levers))
         self.least = -1.0
         """Least distance of any watched pair now [m], a lower bound while all are far; -1 before :meth:`start`."""
@@ -81,9 +105,10 @@ class Clearance:
         :param measured: positions (29,) [rad], used for legs that are not moved.
         """
         if self._watching:
-            self._last = self._exact_at = self._posture(commanded, measured)
+            self._last = self._exact_at = self._clear_at = self._posture(commanded, measured)
+            self._likely, self._misses, self._pressed = None, 0, 0
             self._exact = self._body.distances(self._last[None])[0]
-            self._keep = np.minimum(self._exact, self._threshold)
+            self._keep = np.minimum(self._exact - SLACK, self._threshold)
             self.least = float(self._exact.min())
 
     def follow(self, limiter: Limiter, commanded: Vector, measured: Vector) -> None:
@@ -105,24 +130,34 @@ class Clearance:
         q = self._posture(commanded, measured)
         q[self._rows] = limiter.state[0]
         state = limiter.state[:, self._own]
-        if self._is_far(q, state):
-            self._last = q
+        # Twice in a row not far, the second time by fresh distances: it will not be for some periods either.
+        if (self._misses < 2 or self._misses % _PAUSE == 0) and self._is_far(q, state):
+            self._last, self._likely, self._misses, self._pressed = q, None, 0, 0
             return
+        self._misses += 1
         last = q.copy()
         last[self._own_rows] = self._last[self._own_rows]
-        end, travel = self._stop(state)
-        ahead = q.copy()
-        ahead[self._own_rows] = end
-        before, now, then = self._body.distances(np.stack([last, q, ahead]))
-        self._yield_to_others(last, before)
-        refused = ~self._allowed(before, now, then, travel)
-        if refused.any():
-            q, now = self._brake(limiter, q, last, before, state, (self._group_of_pair & refused).any(axis=1))
+        # An arm that presses on is refused period after period: its braking is then looked at in the same breath.
+        held = self._nothing if self._likely is None else np.stack([self._nothing[0], self._likely])
+        options = self._look(q, last, state, held, limiter)
+        choice = 0 if options.clear[0].all() else 1
+        if choice == 1 and (self._likely is None or self._pressed % _PAUSE == 0 or not options.clear[1].all()):
+            held = self._ways_out(options, state)
+            options = self._look(q, last, state, held, limiter)
+            clear = options.clear.all(axis=1)
+            clear[-1] = True  # the rest of the last state's stop
+            choice = int(clear.argmax())
+        if held[choice].any():
+            mask = np.zeros(len(self._rows), dtype=bool)
+            mask[self._own] = self._likely = held[choice]
+            self._pressed += 1
+            limiter.brake(mask)
         else:
-            self._raise_thresholds(now, then, travel)
-        self._last = self._exact_at = q
-        self._exact = now
-        self.least = float(now.min())
+            self._likely, self._pressed = None, 0
+            self._keep = np.minimum(np.maximum(self._keep, options.reached[0] - SLACK), self._threshold)
+        self._last = self._exact_at = options.q[choice]
+        self._exact = options.now[choice]
+        self.least = float(self._exact.min())
 
     def _posture(self, commanded: Vector, measured: Vector) -> Vector:
         """Return a new configuration (29,) [rad]: as commanded, the legs as measured when they are not."""
@@ -133,94 +168,104 @@ class Clearance:
 
     def _is_far(self, q: Vector, state: Vector) -> bool:
         """Return whether the last exact distances show, by levers alone, that nothing can be refused."""
-        moved = self._body.levers.dot(np.abs(q - self._exact_at))
-        reach = stop_reach(state[1], state[2], self._acceleration, self._jerk)
-        travel, closing = (self._levers @ np.stack([reach, np.abs(state[1])], axis=1)).T
+        _, v, a = state
+        parts = np.empty((3, len(v)))
+        moved, travel, speed = parts
+        np.abs(v, out=speed)
+        travel[:] = stop_reach(v, a, self._acceleration, self._jerk)
+        np.abs(q[self._own_rows] - self._exact_at[self._own_rows], out=moved)
+        moved, travel, speed = parts @ self._levers_transposed  # (3, P)
         now = self._exact - moved
-        if (now - travel < self._threshold).any():
-            return False
-        # The mean speed of the period can exceed the speed at its end by what the acceleration changes in it.
-        if (closing > self._allowed_closing(now)).any():
+        if self._others_move:
+            now -= self._levers_of_others.dot(np.abs(q - self._exact_at)[self._others])
+        if (now - travel < self._threshold).any() or (speed > self._allowed_closing(now)).any():
             return False
         self._keep = self._threshold
         self.least = float(now.min())
         return True
 
     def _allowed_closing(self, distance: Vector) -> Vector:
-        """Return how fast pairs at ``distance`` (P,) [m] may close [m/s]."""
+        """Return how fast pairs at ``distance`` (..., P) [m] may close [m/s]."""
         allowed = _CREEP + self._gain * np.maximum(distance - self._threshold, 0.0)
         allowed[distance >= self._slow] = np.inf
         return np.asarray(allowed)
 
-    def _allowed(self, before: Vector, now: Vector, then: Vector, travel: Vector) -> Mask:
-        """Return which pairs are clear (..., P).
+    def _look(self, q: Vector, last: Vector, state: Vector, held: Mask, limiter: Limiter) -> _Options:
+        """Judge what comes of letting joints brake.
 
-        :param before: distances at the last period's own joints (P,) [m].
-        :param now: distances at the candidate (..., P) [m].
-        :param then: distances at the end of its stop (..., P) [m].
-        :param travel: of each own joint on that stop (..., own) [rad].
+        :param q: configuration of the candidate (29,) [rad].
+        :param last: the own joints where they were, all others as in ``q`` (29,) [rad].
+        :param state: candidate of the own joints (3, own).
+        :param held: which own joints brake, by option (K, own).
         """
-        keep = self._keep - _ROUNDING
-        between = 0.5 * (now + then - travel @ self._levers.T)
-        clear = (np.minimum(now, then) >= keep) & (between >= keep - SLACK)
-        return np.asarray(clear & ((before - now) <= self._period * self._allowed_closing(now)))
-
-    def _raise_thresholds(self, now: Vector, then: Vector, travel: Vector) -> None:
-        """Let the threshold of each pair follow it outwards, as far as its stop allows."""
-        between = 0.5 * (now + then - travel @ self._levers.T)
-        reached = np.minimum(np.minimum(now, then), between + SLACK)
-        self._keep = np.minimum(np.maximum(self._keep, reached), self._threshold)
-
-    def _yield_to_others(self, last: Vector, before: Vector) -> None:
-        """Lower the threshold of pairs that joints moved by others have brought nearer, by what these moved at most."""
-        nearer = before < self._keep
-        if nearer.any():
-            others = self._others
-            moved = self._body.levers[:, others].dot(np.abs(last[others] - self._exact_at[others]))
-            self._keep = np.where(nearer, np.maximum(before, self._keep - moved), self._keep)
-
-    def _stop(self, state: Vector) -> tuple[Vector, Vector]:
-        """Return where the quickest stop of the own joints ends and how far each travels on the way (own,) [rad].
-
-        :param state: position, velocity, acceleration (3, own).
-        """
-        jerk = self._jerk
-        stop = plan_stop(state[1], state[2], self._acceleration, jerk)
-        t1, t2, p = stop.t1, stop.t2, stop.peak
-        x1 = t1 * (stop.v + t1 * (0.5 * stop.a - t1 * jerk / 6.0))
-        v1 = stop.v + t1 * (stop.a - 0.5 * t1 * jerk)
-        end = x1 + t2 * (v1 - 0.5 * p * t2) + p * p * p / (6.0 * jerk * jerk)
-        # A joint that moves against the mirrored direction at first turns round inside the first phase.
-        turn = (stop.a - np.sqrt(np.maximum(stop.a * stop.a + 2.0 * jerk * np.minimum(stop.v, 0.0), 0.0))) / jerk
-        turn = np.where(stop.v < 0.0, turn, 0.0)
-        back = turn * (stop.v + turn * (0.5 * stop.a - turn * jerk / 6.0))
-        return state[0] + stop.sign * end, end - 2.0 * back
-
-    def _brake(
-        self, limiter: Limiter, q: Vector, last: Vector, before: Vector, state: Vector, groups: Mask
-    ) -> tuple[Vector, Vector]:
-        """Make the fewest groups of joints brake that leave every pair clear; all of them always do.
-
-        :param groups: those with a refused pair (3,).
-        :returns: the configuration taken (29,) and its distances (P,).
-        """
-        subsets = _SUBSETS[~(_SUBSETS & ~groups).any(axis=1)]
-        everything = self._group_of_joint.any(axis=1)
-        if not np.array_equal(subsets[-1], everything):
-            subsets = np.concatenate([subsets, everything[None]])
-        held = subsets @ self._group_of_joint  # (K, own)
-        braked = limiter.braked()[:, self._own]
-        states = np.where(held[:, None], braked, state)  # (K, 3, own)
-        stops = [self._stop(option) for option in states]
-        configurations = np.repeat(q[None], 2 * len(states), axis=0)
-        configurations[:, self._own_rows] = np.concatenate([states[:, 0], [end for end, _ in stops]])
+        options, states = len(held), state[None]
+        if held is not self._nothing:
+            states = np.where(held[:, None], limiter.braked()[:, self._own], states)
+        end, travel = self._stop(states)
+        configurations = np.empty((1 + 2 * options, NUM_JOINTS))
+        configurations[0], configurations[1:] = last, q
+        configurations[1 : 1 + options, self._own_rows] = states[:, 0]
+        configurations[1 + options :, self._own_rows] = end
         distances = self._body.distances(configurations)
-        now, then = distances[: len(states)], distances[len(states) :]
-        travel = np.array([travel for _, travel in stops])
-        clear = self._allowed(before, now, then, travel).all(axis=1)
-        clear[-1] = True  # the rest of the last state's stop
-        choice = int(clear.argmax())
-        mask = np.zeros(len(self._rows), dtype=bool)
-        mask[self._own] = held[choice]
-        limiter.brake(mask)
-        return configurations[choice], now[choice]
+        before, now, then = distances[0], distances[1 : 1 + options], distances[1 + options :]
+        keep = self._nearest(last, before) - _ROUNDING
+        reached = np.minimum(np.minimum(now, then), 0.5 * (now + then - travel @ self._levers_transposed) + SLACK)
+        slow = (before - now) <= self._period * self._allowed_closing(now)
+        return _Options(configurations[1 : 1 + options], now, reached, (reached >= keep) & slow)
+
+    def _nearest(self, last: Vector, before: Vector) -> Vector:
+        """Return how near each pair may come (P,) [m]: not nearer than joints moved by others have brought it.
+
+        What these may have brought is bounded by how far they are from where they were when all was clear, so that
+        neither noise of their measurement nor a stop that passes closely adds up.
+        """
+        nearer = before < self._keep
+        if not self._others_move or not nearer.any():
+            self._clear_at = last
+            return self._keep
+        moved = self._levers_of_others.dot(np.abs(last - self._clear_at)[self._others])
+        return np.where(nearer, np.maximum(before, self._keep - moved), self._keep)
+
+    def _stop(self, states: Vector) -> tuple[Vector, Vector]:
+        """Return where the quickest stop of the own joints ends and how far each travels on the way (K, own) [rad].
+
+        :param states: positions, velocities, accelerations (K, 3, own).
+        """
+        # As plan_stop and stop_extent, written for few operations: mirrored, then three phases of jerk -j, 0, +j.
+        jerk, per_jerk = self._jerk, self._per_jerk
+        v, a = states[:, 1], states[:, 2]
+        sign = np.copysign(1.0, v + 0.5 * per_jerk * a * np.abs(a))
+        v, a = v * sign, a * sign
+        energy = np.maximum(jerk * v + 0.5 * a * a, 0.0)
+        peak = np.minimum(np.sqrt(energy), self._acceleration)
+        square = peak * peak
+        t1 = np.maximum(a + peak, 0.0) * per_jerk
+        t2 = np.maximum(energy - square, 0.0) * per_jerk / (peak + _TINY)
+        end = t1 * (v + t1 * (0.5 * a - t1 * (jerk / 6.0)))
+        end += t2 * (v + t1 * (a - 0.5 * jerk * t1) - 0.5 * peak * t2)
+        end += peak * square * self._last_phase
+        travel = end
+        if (v < 0.0).any():
+            # A joint that moves against the mirrored direction at first turns round inside the first phase.
+            turn = (a - np.sqrt(np.maximum(a * a + 2.0 * jerk * np.minimum(v, 0.0), 0.0))) * per_jerk
+            turn = np.where(v < 0.0, turn, 0.0)
+            travel = end - 2.0 * turn * (v + turn * (0.5 * a - turn * (jerk / 6.0)))
+        return states[:, 0] + sign * end, travel
+
+    def _ways_out(self, options: _Options, state: Vector) -> Mask:
+        """Return which own joints may brake to mend a refused candidate, the least first, all of them last (K, own).
+
+        First those that bring a refused pair nearer, so that an arm slides along the body and what leads away goes on;
+        then every joint of its arms.
+
+        :param options: whose first is the candidate.
+        :param state: candidate of the own joints (3, own).
+        """
+        refused = ~options.clear[0]
+        own = len(self._own_rows)
+        nudged = np.repeat(options.q[:1], own, axis=0)
+        nudged[np.arange(own), self._own_rows] += _NUDGE
+        slope = (self._body.distances(nudged) - options.now[0])[:, refused]  # (own, refused)
+        nearing = (slope * state[1][:, None] < 0.0).any(axis=1)
+        involved = (self._levers_transposed[:, refused] > 0.0).any(axis=1)
+        return np.stack([nearing, involved, np.ones(own, dtype=bool)])

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from neon_ros.guard.limiter import REASONS
 from neon_ros.guard.machine import State
 from neon_ros.guard.stopping import Vector
+from neon_ros.robot.joints import JOINT_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,13 @@ class GuardStatus:
     authority: float
     tilt: float
     hottest: float
+
+
+def interventions(counts: NDArray[np.int64]) -> tuple[tuple[str, str, int], ...]:
+    """Return (joint, reason, joint-periods) wherever there were any.
+
+    :param counts: joint-periods by joint and reason code (29, len(REASONS)).
+    """
+    joints, reasons = np.nonzero(counts)
+    rows = zip(joints.tolist(), reasons.tolist(), counts[joints, reasons].tolist(), strict=True)
+    return tuple((JOINT_NAMES[joint], REASONS[reason], count) for joint, reason, count in rows)

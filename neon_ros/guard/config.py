@@ -68,7 +68,12 @@ class GuardConfig:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not low <= value <= high:
                 raise ConfigError(refuse(f"guard.{item.name}", value, f"{low:g} to {high:g} {item.metadata['unit']}"))
-        for name, kind in (("self_collision", bool), ("simulated", bool), ("limits", LimitConfig), ("timeline", TimelineConfig)):
+        for name, kind in (
+            ("self_collision", bool),
+            ("simulated", bool),
+            ("limits", LimitConfig),
+            ("timeline", TimelineConfig),
+        ):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(refuse(f"guard.{name}", getattr(self, name), kind.__name__))
         if self.outliers != int(self.outliers):

@@ -20,7 +20,7 @@ from neon_ros.contracts import RobotState
 from neon_ros.errors import Refused, refuse
 from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk
 from neon_ros.guard.collision import Clearance
-from neon_ros.guard.command import Command, GuardStatus
+from neon_ros.guard.command import Command, GuardStatus, interventions
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.health import Finding, Health
 from neon_ros.guard.limiter import REASONS, TORQUE, Limiter
@@ -62,14 +62,12 @@ class Guard:
             [self.config.base_acceleration, self.config.base_acceleration, self.config.base_yaw_acceleration]
         )
         self._inhibited: dict[str, str] = {}
-        self._path_time = 0.0
-        self._now = -math.inf
-        self._authority = 0.0
+        self._path_time = self._authority = 0.0
+        self._now = self._remaining = -math.inf
         self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
         self._pending: AdmittedChunk | None = None
         self._newest = (-1, -1)
-        self._remaining = -math.inf
         self._base = np.zeros(3)
         self._full_q, self._full_dq = np.zeros((2, NUM_JOINTS))
         self._reasons: NDArray[np.int8] = np.zeros(NUM_JOINTS, dtype=np.int8)
@@ -184,8 +182,7 @@ class Guard:
                 raise Refused(refuse("cannot arm: authority", f"{self._authority:.2f}", "0, once DAMPING has let go"))
             if self._inhibited:
                 raise Refused(refuse("cannot arm", "; ".join(self._inhibited.values()), "none of these"))
-            objection = health.objection(now)
-            if objection:
+            if objection := health.objection(now):
                 raise Refused(objection)
         self.machine.handle(Event.ARM, "armed by the operator", now)
         self._full_q = np.where(self._held, health.state.q, 0.0)
@@ -195,8 +192,7 @@ class Guard:
         self.timeline.clear()
         health.forget_following()
         self._pending = None
-        self._remaining = -math.inf
-        self._base = np.zeros(3)
+        self._remaining, self._base = -math.inf, np.zeros(3)
         self._path_time = now - self.config.period
         self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
@@ -220,10 +216,9 @@ class Guard:
         good = health.state
         if good is not None and self.machine.state in MOVING:
             health.compare(self._full_q - good.q, self._held, now)
-        if self.machine.state not in (State.UNCONFIGURED, State.INACTIVE):
-            finding = health.findings(now)
-            if finding is not None:
-                self.react(finding, now)
+        armed = self.machine.state not in (State.UNCONFIGURED, State.INACTIVE)
+        if armed and (finding := health.findings(now)) is not None:
+            self.react(finding, now)
         self._run_timers(now)
         state = self.machine.state
         if good is None or (state not in MOVING and state is not State.DAMPING):
@@ -322,7 +317,7 @@ class Guard:
             limiter.stop()
             self.clearance.follow(limiter, self._full_q, measured)
         self._reasons[self._rows] = limiter.reasons
-        self._base = self._base + np.clip(wanted - self._base, -self._base_step, self._base_step)
+        self._base = self._base + np.maximum(np.minimum(wanted - self._base, self._base_step), -self._base_step)
 
     def _ramp_authority(self) -> None:
         """Let the weight (arm_sdk) or the stiffness (lowcmd) rise while ARMING, fall while DAMPING."""
@@ -351,9 +346,9 @@ class Guard:
         else:
             kp, kd, weight = self._kp * authority, self._kd, 0.0
         scale = torque_scale(q, dq, self._zeros, kp, kd, measured.q, measured.dq, effort)
-        kp, kd = kp * scale, kd * scale
         cut = scale < 1.0
-        if cut.any():
+        if np.count_nonzero(cut):
+            kp, kd = kp * scale, kd * scale
             self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
         self._count()
         writes = not (self._arm_sdk and state is State.DAMPING and self._now - self._released_at >= _QUIET_AFTER)
@@ -362,7 +357,7 @@ class Guard:
 
     def _count(self) -> None:
         """Count the interventions of this period, by joint and reason."""
-        if self._reasons.any():
+        if np.count_nonzero(self._reasons):
             rows = np.flatnonzero(self._reasons)
             self._counts[rows, self._reasons[rows]] += 1
 
@@ -375,10 +370,9 @@ class Guard:
 
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
-        limited = np.flatnonzero(self._reasons)
-        configured = self.health is not None
-        chunk = self.timeline.chunk if configured else None
+        limited, by_reason = np.flatnonzero(self._reasons), self._counts.sum(axis=0).tolist()
         health = self.health
+        chunk = None if health is None else self.timeline.chunk
         return GuardStatus(
             state=self.machine.state,
             reason=self.machine.reason,
@@ -388,10 +382,10 @@ class Guard:
             chunks_expired=self._expired,
             limited_joints=tuple(JOINT_NAMES[i] for i in limited),
             limited_reasons=tuple(REASONS[self._reasons[i]] for i in limited),
-            limit_count=int(self._counts.sum()),
-            limits_by_reason={name: int(self._counts[:, i].sum()) for i, name in enumerate(REASONS) if i},
-            counts=tuple((JOINT_NAMES[i], REASONS[j], int(self._counts[i, j])) for i, j in np.argwhere(self._counts)),
-            clearance=self.clearance.least if configured else -1.0,
+            limit_count=sum(by_reason),
+            limits_by_reason=dict(zip(REASONS[1:], by_reason[1:], strict=True)),
+            counts=interventions(self._counts),
+            clearance=-1.0 if health is None else self.clearance.least,
             early_steps=self._early,
             late_steps=self._late,
             outliers=0 if health is None else health.outliers,

@@ -24,16 +24,7 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.guard.limits import MotionLimits
-from neon_ros.guard.stopping import (
-    Stop,
-    Vector,
-    advance_stop,
-    extent_of,
-    plan_stop,
-    stop_extent,
-    stop_reach,
-    stop_step,
-)
+from neon_ros.guard.stopping import Vector, plan_stop, stop_reach, stop_step
 
 REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", "torque", "collision")
 """Why a joint was held back; the limiter's reason codes are indices of this tuple."""
@@ -47,7 +38,7 @@ _LANDED = np.array([[1e-10], [1e-8], [1e-6]])  # [rad, rad/s, rad/s^2] from the 
 _EDGE = 1e-9  # [rad] kept from the ends of the range, so that rounding cannot cross them
 _NOWHERE = 1e6  # [rad] a position that is never safe
 _ROUNDING = 1.0 + 1e-10
-_STATE, _FREE = 5, 9  # rows of Limiter._judge: from here on the state itself; the bound on where a stop can lead
+_STATE, _SPEED, _COASTING, _FREE = 4, 5, 7, 8  # rows of Limiter._judge; from _STATE on they are of the state alone
 
 
 class Reference(NamedTuple):
@@ -75,37 +66,34 @@ class Limiter:
         if not 1e-4 <= period <= 0.1:
             raise ConfigError(refuse("limiter period", period, "0.0001 to 0.1 s"))
         self.limits = limits
+        self._full_velocity = limits.velocity
         self.period = period
         self.n = len(limits.lower)
         self.state = np.zeros((3, self.n))
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
         self.part()
-        self._fastest = limits.velocity
-        self._derated: Vector | float = 1.0
+        self._part: Vector | float = 1.0
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
         self._plan_jerk = jerk * PLAN
         self._half_per_jerk = 0.5 / self._plan_jerk
-        self._rates = np.stack([velocity, acceleration])
-        self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])  # the rest is left to catch up
-        self._steep = 0.9 * acceleration
-        self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
         # The stop reaches at most (|v| + |a| A / (2 j)) * (longest stop), a bound linear in |a| and |v|.
         fastest = velocity + acceleration**2 / (2.0 * self._plan_jerk)
         longest = stop_reach(fastest, np.zeros(self.n), acceleration, self._plan_jerk) / fastest
         longest = longest + acceleration / self._plan_jerk
         self._reach = np.stack([longest * acceleration / (2.0 * self._plan_jerk), longest])
         # What _judge compares with; a limited jerk leads to within ``spread`` of where constant acceleration would.
-        dt, top = period, self._rates * _ROUNDING
+        dt, none = period, np.zeros(self.n)
         spread = np.stack([jerk * dt**3 / 6.0, jerk * dt**2 / 2.0, jerk * dt]) * _ROUNDING + 1e-12
-        self._bounds = np.vstack([spread, jerk, jerk, top[::-1], top[0] * dt, top[0], np.zeros(self.n)])
+        way = velocity * (dt * _ROUNDING)
+        self._bounds = np.vstack([spread, jerk, acceleration * _ROUNDING, none, way, none, none])
         self._set_range(limits.lower, limits.upper)
+        self._set_velocity(velocity)
         self._before = self.state, self._low, self._high
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
         self._output = ruckig.OutputParameter(self.n)
         self._at_rest = [0.0] * self.n
-        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
 
     def start(self, q: Vector) -> None:
         """Begin at rest at ``q`` (n,) [rad]; outside the range it may only move inwards from there."""
@@ -123,15 +111,12 @@ class Limiter:
             the robot.  The same object again changes nothing.
         :param rows: which joints of the robot this limiter holds (n,).
         """
-        if part is self._derated:
+        if part is self._part:
             return
-        self._derated = part
-        velocity = self._fastest * (part if isinstance(part, float) else part[rows])
+        self._part = part
+        velocity = self._full_velocity * (part if isinstance(part, float) else part[rows])
         self.limits = replace(self.limits, velocity=velocity)
-        self._rates[0], self._frame_rates[0], self._frame_speed = velocity, 0.95 * velocity, 0.97 * velocity
-        top = velocity * _ROUNDING
-        self._bounds[_STATE + 1 : _FREE] = top, top * self.period, top
-        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
+        self._set_velocity(velocity)
 
     def meet(self) -> None:
         """Take the next reference as continuing from the present state, which its maker has seen to."""
@@ -143,9 +128,9 @@ class Limiter:
 
     def stop(self) -> None:
         """Advance one period along the quickest stop."""
+        self._before = self.state, self._low, self._high
         if np.count_nonzero(self.state[1:]):
-            q, v, a = self.state
-            self.state = stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+            self.state = self.braked()
             self._follow_inwards()
         self.reasons = np.zeros(self.n, dtype=np.int8)
         self.part()
@@ -154,17 +139,23 @@ class Limiter:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
         self._before = self.state, self._low, self._high
-        within = self._judge(derivatives, reference.peak_jerk)
-        if np.count_nonzero(within) != within.size or np.count_nonzero(self._on_reference) != self.n:
-            if not np.isfinite(derivatives).all():
-                self.stop()
-                self.reasons[:] = POSITION
-                return
-            passes = np.logical_and.reduce(within[:_FREE]) & self._on_reference
-            passes = self._viable(derivatives, within, passes)
-            if np.count_nonzero(passes) != self.n:
-                self._chase(derivatives, within, passes)
-                return
+        if np.count_nonzero(np.isfinite(derivatives)) != derivatives.size:
+            self.stop()
+            self.reasons[:] = POSITION
+            return
+        joined = np.count_nonzero(self._on_reference)
+        if joined:
+            within = self._judge(derivatives, reference.peak_jerk)
+            if joined == self.n and np.count_nonzero(within) == within.size:
+                passes = self._on_reference
+            else:
+                passes = np.logical_and.reduce(within[:_FREE]) & self._on_reference
+                passes = self._viable(derivatives, within[_FREE], passes)
+        else:
+            passes = self._on_reference
+        if np.count_nonzero(passes) != self.n:
+            self._chase(derivatives, passes)
+            return
         self.state = derivatives[:3]
         if np.count_nonzero(self.reasons):
             self.reasons = np.zeros(self.n, dtype=np.int8)
@@ -181,13 +172,14 @@ class Limiter:
         self.state = np.where(joints, self.braked(), self.state)
         self.reasons = np.where(joints, np.int8(COLLISION), self.reasons)
         self._on_reference = self._on_reference & ~joints
-        self._set_range(np.where(joints, low, self._low), np.where(joints, high, self._high))
-        self._follow_inwards()
+        if low is not self._low:
+            self._set_range(np.where(joints, low, self._low), np.where(joints, high, self._high))
+            self._follow_inwards()
 
     def _judge(self, derivatives: Vector, peak_jerk: Vector) -> NDArray[np.bool_]:
-        """Return what of a reference is within its bound (10, n), each row necessary for it to pass.
+        """Return what of a reference is within its bound (9, n), each row necessary for it to pass.
 
-        Three rows: the motion since the present state is one of a limited jerk; two: its jerk; five: its state.
+        Three rows: the motion since the present state is one of a limited jerk; one: its jerk; five: its state.
         """
         dt = self.period
         sizes = np.empty((len(self._bounds), self.n))
@@ -196,12 +188,11 @@ class Limiter:
         moved[0] -= (0.5 * dt * dt) * self.state[2]
         np.abs(moved, out=sizes[:3])
         sizes[3] = peak_jerk
-        np.abs(derivatives[3], out=sizes[4])
         self._measure(derivatives[:3], sizes[_STATE:])
         steep = sizes[_STATE] > self._steep
         if np.count_nonzero(steep):  # falling from there, the acceleration may have had its peak within the period
             falling = steep & (np.signbit(derivatives[2]) != np.signbit(derivatives[3]))
-            sizes[_STATE] += np.where(falling, dt * sizes[4], 0.0)
+            sizes[_STATE] += np.where(falling, dt * np.abs(derivatives[3]), 0.0)
         return np.asarray(sizes <= self._bounds)
 
     def _measure(self, state: Vector, sizes: Vector) -> None:
@@ -225,31 +216,37 @@ class Limiter:
         sizes[4] += reach[0]
         sizes[4] += reach[1]
 
-    def _viable(self, state: Vector, within: NDArray[np.bool_], joints: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which of ``joints`` (n,) can stop inside the range from ``state``, by the bound or else exactly."""
-        free = within[_FREE]
-        if not np.count_nonzero(joints & ~free):
-            return joints
-        low, high = stop_extent(state[0], state[1], state[2], self.limits.acceleration, self._plan_jerk)
-        return np.asarray(joints & (free | ((low >= self._lowest) & (high <= self._highest))))
-
-    def _chase(self, derivatives: Vector, within: NDArray[np.bool_], passes: NDArray[np.bool_]) -> None:
-        """Advance the joints that do not pass by the first safe of track, approach and stop."""
-        limits, wanted = self.limits, derivatives[:3]
-        q = np.minimum(np.maximum(derivatives[0], limits.lower), limits.upper)
-        cut = q != derivatives[0]
-        state = self._track(derivatives, q, cut, ~passes)
+    def _inside(self, state: Vector) -> NDArray[np.bool_]:
+        """Return which limits a state (3, n) that would follow the present one obeys (5, n), see :meth:`_measure`."""
         sizes = np.empty((5, self.n))
         self._measure(state, sizes)
-        inside = sizes <= self._bounds[_STATE:]
-        safe = np.logical_and.reduce(inside) | passes
+        return np.asarray(sizes <= self._bounds[_STATE:])
+
+    def _viable(self, state: Vector, free: NDArray[np.bool_], joints: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which of ``joints`` (n,) can stop inside the range; for those that are ``free`` that is known."""
+        if not np.count_nonzero(joints & ~free):
+            return joints
+        stop = plan_stop(state[1], state[2], self.limits.acceleration, self._plan_jerk)
+        stays = stop.stays_within(state[0] - self._middle, self._bounds[_FREE], self._plan_jerk)
+        return np.asarray(joints & (free | stays))
+
+    def _chase(self, derivatives: Vector, passes: NDArray[np.bool_]) -> None:
+        """Advance the joints that do not pass by the first safe of track, approach and stop."""
+        limits, wanted = self.limits, derivatives[:3]
+        target = np.minimum(np.maximum(derivatives[0], limits.lower), limits.upper)
+        cut = target != derivatives[0]
         why = self._reasons(derivatives, cut)
+        state = self._track(derivatives, target, cut, ~passes)
+        inside = self._inside(state)
+        safe = np.logical_and.reduce(inside) | passes
         if np.count_nonzero(safe) != self.n:
-            state, safe = self._fall_back(state, inside, safe, q)
+            safe = self._fall_back(state, inside, safe, target, cut)
             why[~safe & inside[0] & inside[1]] = POSITION
-        # A joint next to its reference lands on it, if that is safe as well.
-        landed = np.logical_and.reduce(np.abs(state - wanted) <= _LANDED) & np.logical_and.reduce(within[_STATE:_FREE])
-        landed = self._viable(wanted, within, landed) | passes
+        landed = np.logical_and.reduce(np.abs(state - wanted) <= _LANDED)
+        if np.count_nonzero(landed & ~passes):  # next to its reference a joint lands on it, if that is safe as well
+            inside = self._judge(derivatives, derivatives[3])[_STATE:]
+            landed = self._viable(wanted, inside[-1], landed & np.logical_and.reduce(inside[:-1]))
+        landed = landed | passes
         self.state = np.where(landed, wanted, state)
         why[passes] = 0
         self.reasons = why
@@ -266,30 +263,39 @@ class Limiter:
         return why
 
     def _fall_back(
-        self, track: Vector, inside: NDArray[np.bool_], safe: NDArray[np.bool_], target: Vector
-    ) -> tuple[Vector, NDArray[np.bool_]]:
-        """Replace what is not safe of ``track`` by approach or stop.
+        self,
+        state: Vector,
+        inside: NDArray[np.bool_],
+        safe: NDArray[np.bool_],
+        target: Vector,
+        cut: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """Replace what is not safe of ``state`` by approach or stop; return which joints needed neither.
 
-        :param inside: as measured of ``track`` (5, n).
+        :param state: the tracks (3, n), changed where they are not safe.
+        :param inside: limits they obey (5, n).
         :param safe: joints that need no further proof (n,).
-        :returns: the state (3, n) and where ``track`` was safe (n,).
+        :param target: where to come to rest (n,) [rad].
+        :param cut: where the target was cut (n,); the track there has been this very approach.
         """
-        limits, jerk = self.limits, self._plan_jerk
-        approach = self._plan([*self.state.tolist(), *self._whole_rates], target.tolist(), ~safe)
-        sizes = np.empty((5, self.n))
-        self._measure(approach, sizes)
-        near = sizes <= self._bounds[_STATE:]
-        states = np.stack([track, approach, self.state], axis=1)  # (3, 3 states, n)
-        stops = plan_stop(states[1], states[2], limits.acceleration, jerk)
-        low, high = extent_of(stops, jerk)
-        viable = (states[0] + low >= self._lowest) & (states[0] + high <= self._highest)
-        safe = safe | (np.logical_and.reduce(inside[:-1]) & (inside[-1] | viable[0]))
-        good = np.logical_and.reduce(near[:-1]) & (near[-1] | viable[1])
-        if np.count_nonzero(safe | good) != self.n:
-            brake = advance_stop(Stop(*(part[2] for part in stops)), jerk, self.period)
+        jerk, joints = self._plan_jerk, ~(safe | cut)
+        approach = state
+        if np.count_nonzero(joints):
+            approach = self._plan([*self.state.tolist(), *self._whole_rates], target.tolist(), joints)
+        near = self._inside(approach)
+        states = np.empty((3, 3, self.n))  # quantity, state, joint
+        states[:, 0], states[:, 1], states[:, 2] = state, approach, self.state
+        stops = plan_stop(states[1], states[2], self.limits.acceleration, jerk)
+        stays = stops.stays_within(states[0] - self._middle, self._bounds[_FREE], jerk)
+        safe = safe | (np.logical_and.reduce(inside[:-1]) & (inside[-1] | stays[0]))
+        good = np.logical_and.reduce(near[:-1]) & (near[-1] | stays[1]) & joints & ~safe
+        np.copyto(state, approach, where=good)
+        stopped = ~(safe | good)
+        if np.count_nonzero(stopped):
+            brake = stops.of(2).after(np.where(stopped, self.period, 0.0), jerk)
             brake[0] += self.state[0]
-            approach = np.where(good, approach, brake)
-        return np.where(safe, track, approach), safe
+            np.copyto(state, brake, where=stopped)
+        return safe
 
     def _track(self, derivatives: Vector, target: Vector, cut: NDArray[np.bool_], joints: NDArray[np.bool_]) -> Vector:
         """Return the state one period along the quickest way of ``joints`` onto the moving reference (3, n).
@@ -300,30 +306,40 @@ class Limiter:
         :param target: position of the reference, cut to the range (n,); where it was ``cut`` the frame is at rest.
         """
         dt = self.period
-        frame = np.zeros((6, self.n))  # position and all its derivatives
+        frame = np.empty((4, self.n))
         frame[0] = target
-        rates = frame[1:4]
-        np.minimum(derivatives[1:], self._frame_rates, out=rates)
-        np.maximum(rates, -self._frame_rates, out=rates)
+        rates = np.minimum(derivatives[1:], self._frame_rates, out=frame[1:])
+        np.maximum(rates, self._frame_rates_back, out=rates)
         if np.count_nonzero(cut):
-            rates *= ~cut
+            rates[:, cut] = 0.0
         velocity, acceleration, jerk = rates
-        # A frame that was beyond the limits when the period began moves with less of its rates.
-        jerk *= np.abs(acceleration - jerk * dt) <= self._frame_acceleration
-        slow = np.abs(velocity - (acceleration - 0.5 * dt * jerk) * dt) <= self._frame_speed
-        frame[2:4] *= slow
-        start = frame[:3] - dt * (frame[1:4] - (dt / 2.0) * (frame[2:5] - (dt / 3.0) * frame[3:]))
-        highest, lowest = np.maximum(rates[:2], start[1:]), np.minimum(rates[:2], start[1:])
+        # Where the frame was when the period began; one that was beyond the limits then moves with less of its rates.
+        begun = acceleration - dt * jerk
+        sharp = np.abs(begun) > self._frame_acceleration
+        if np.count_nonzero(sharp):
+            jerk[sharp] = 0.0
+            begun[sharp] = acceleration[sharp]
+        speed = velocity - (0.5 * dt) * (acceleration + begun)
+        fast = np.abs(speed) > self._frame_speed
+        if np.count_nonzero(fast):
+            rates[1:, fast] = begun[fast] = 0.0
+            speed[fast] = velocity[fast]
         size = np.abs(jerk)
-        bend = size * (dt * dt / 8.0)  # between its ends the frame may be a little faster
-        highest[0] += bend
-        lowest[0] -= bend
+        bend = (dt * dt / 8.0) * size  # between its ends the frame may be a little faster
+        way = (0.5 * dt) * (velocity + speed)
+        way -= (dt**3 / 12.0) * jerk
         plan = np.empty((8, self.n))
-        plan[:3] = self.state - start
-        plan[3:5] = self._rates - highest
-        plan[5:7] = -self._rates - lowest
-        plan[7] = self._plan_jerk - size
-        return frame[:3] + self._plan(plan.tolist(), self._at_rest, joints)
+        np.subtract(self.state[0], target - way, out=plan[0])
+        np.subtract(self.state[1], speed, out=plan[1])
+        np.subtract(self.state[2], begun, out=plan[2])
+        np.subtract(self._rates[0] - bend, np.maximum(velocity, speed), out=plan[3])
+        np.subtract(self._rates[1], np.maximum(acceleration, begun), out=plan[4])
+        np.subtract(bend - self._rates[0], np.minimum(velocity, speed), out=plan[5])
+        np.subtract(-self._rates[1], np.minimum(acceleration, begun), out=plan[6])
+        np.subtract(self._plan_jerk, size, out=plan[7])
+        state = self._plan(plan.tolist(), self._at_rest, joints)
+        state += frame[:3]
+        return state
 
     def _plan(self, rows: list[list[float]], target: list[float], joints: NDArray[np.bool_]) -> Vector:
         """Return the state (3, n) after one period on Ruckig's way of ``joints`` to rest at ``target``.
@@ -346,10 +362,21 @@ class Limiter:
             return np.stack([np.full(self.n, _NOWHERE), np.zeros(self.n), np.zeros(self.n)])
         return np.array([out.new_position, out.new_velocity, out.new_acceleration])
 
+    def _set_velocity(self, velocity: Vector) -> None:
+        """Hold the joints below ``velocity`` (n,) [rad/s]."""
+        acceleration, jerk = self.limits.acceleration, self.limits.jerk
+        self._bounds[_SPEED] = self._bounds[_COASTING] = velocity * _ROUNDING
+        self._rates = np.stack([velocity, acceleration])
+        self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
+        # The frame in which tracks are planned is slower still: the rest is left to catch up.
+        self._frame_rates = np.stack([0.95 * velocity, 0.9 * acceleration, 0.49 * jerk])
+        self._frame_rates_back = -self._frame_rates
+        self._frame_speed, self._frame_acceleration = 0.97 * velocity, 0.95 * acceleration
+        self._steep = 0.9 * acceleration
+
     def _set_range(self, low: Vector, high: Vector) -> None:
         """Let the joints stop anywhere between ``low`` and ``high`` (n,) [rad], less what rounding needs."""
         self._low, self._high = low, high
-        self._lowest, self._highest = low + _EDGE, high - _EDGE
         self._middle = 0.5 * (low + high)
         self._bounds[_FREE] = 0.5 * (high - low) - _EDGE
         self._outside = bool((low < self.limits.lower).any() or (high > self.limits.upper).any())

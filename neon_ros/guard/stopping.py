@@ -11,6 +11,7 @@ acceleration limit; the three durations follow from it.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,23 +20,90 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 
+_TURN = 2.0 * math.sqrt(2.0) / 3.0  # see Stop.extent
+
+
 class Stop(NamedTuple):
     """A stop of n joints, or k of each (k, n), in the mirrored frame of each: three phases of jerk ``-j, 0, +j``.
 
     :param sign: mirror of each joint, +1 or -1 (n,).
     :param v: mirrored start velocity (n,) [rad/s].
     :param a: mirrored start acceleration (n,) [rad/s^2].
+    :param ramp: ``a / j``, the time that ends the start acceleration; negative with it (n,) [s].
+    :param turned: ``a^2 / (2 j)``, the velocity gained or lost meanwhile (n,) [rad/s].
+    :param speed: ``v + a^2 / (2 j)``, the velocity at which the acceleration is, or would have been, zero (n,) [rad/s].
     :param peak: deceleration held in the middle phase (n,) [rad/s^2].
-    :param t1: duration of the first phase (n,) [s]; ``t2``, ``t3`` likewise.
+    :param t2: duration of the second phase (n,) [s]; ``t3`` of the third likewise, ``peak / j``.
     """
 
     sign: Vector
     v: Vector
     a: Vector
+    ramp: Vector
+    turned: Vector
+    speed: Vector
     peak: Vector
-    t1: Vector
     t2: Vector
     t3: Vector
+
+    @property
+    def t1(self) -> Vector:
+        """Return the duration of the first phase (n,) [s]."""
+        return np.maximum(self.ramp + self.t3, 0.0)
+
+    def of(self, index: int) -> Stop:
+        """Return one of k stops of each joint."""
+        return Stop(*(part[index] for part in self))
+
+    def extent(self, jerk: Vector) -> tuple[Vector, Vector]:
+        """Return how far the stop leads back (not positive) and ahead (not negative) in the mirrored frame [rad].
+
+        With the acceleration ``u`` as variable the velocity is ``speed - u^2 / (2 j)``, whose integral from ``a`` down
+        to ``-peak`` is the way of the first phase; velocity is zero, where the joint turns, at ``u^2 = 2 j speed``.
+
+        :param jerk: limit (n,) [rad/s^3].
+        """
+        begun = self.ramp * (self.speed - self.turned / 3.0)
+        end = begun + self.speed * (self.t3 + 0.5 * self.t2)
+        backwards = self.v < 0.0
+        low = np.minimum(end, 0.0)
+        if np.count_nonzero(backwards):
+            turn = begun - _TURN * self.speed * np.sqrt(self.speed / jerk)
+            low = np.minimum(low, turn * backwards)
+        return low, np.maximum(end, 0.0)
+
+    def stays_within(self, start: Vector, half: Vector, jerk: Vector) -> NDArray[np.bool_]:
+        """Return which joints stay within ``half`` of the middle of their range until they rest.
+
+        :param start: from the middle of the range (n,) [rad].
+        :param half: (n,) [rad].
+        """
+        low, high = self.extent(jerk)
+        start = self.sign * start
+        return np.asarray((start + low >= -half) & (start + high <= half))
+
+    def after(self, time: float | Vector, jerk: Vector) -> Vector:
+        """Return how far the stop has led after ``time``, and velocity and acceleration then (3, n), not mirrored.
+
+        :param time: [s], or (n,).
+        :param jerk: limit (n,) [rad/s^3].
+        """
+        left = np.zeros_like(self.v) + time
+        x, v, a = np.zeros_like(self.v), self.v, self.a
+        for duration, sense in ((self.t1, -1.0), (self.t2, 0.0), (self.t3, 1.0)):
+            t = np.minimum(duration, left)
+            change = t * (sense * jerk)
+            x = x + t * (v + t * (0.5 * a + change / 6.0))
+            v = v + t * (a + 0.5 * change)
+            a = a + change
+            left = left - t
+            if not np.count_nonzero(left):
+                break  # no joint has reached the next phase
+        moves = np.where(left > 0.0, 0.0, self.sign)
+        after = np.empty((3, *x.shape))
+        after[0], after[1], after[2] = self.sign * x, moves * v, moves * a
+        after += 0.0  # no -0, so that a skipped phase changes no bit
+        return after
 
 
 def coasting_velocity(v: Vector, a: Vector, jerk: Vector) -> Vector:
@@ -51,34 +119,15 @@ def plan_stop(v: Vector, a: Vector, acceleration: Vector, jerk: Vector) -> Stop:
     :param acceleration: limit (n,) [rad/s^2].
     :param jerk: limit (n,) [rad/s^3].
     """
-    sign = np.copysign(1.0, coasting_velocity(v, a, jerk))
-    v, a = sign * v, sign * a
-    energy = np.maximum(jerk * v + 0.5 * a * a, 0.0)
-    peak = np.minimum(np.sqrt(energy), acceleration)
-    t1 = np.maximum(a + peak, 0.0) / jerk
-    t2 = np.maximum(energy - peak * peak, 0.0) / (jerk * np.maximum(peak, 1e-12))
-    return Stop(sign, v, a, peak, t1, t2, peak / jerk)
-
-
-def advance_stop(stop: Stop, jerk: Vector, dt: float) -> Vector:
-    """Return how far the stop has led after ``dt``, and velocity and acceleration then (3, n), in the joint's frame.
-
-    :param jerk: limit (n,) [rad/s^3].
-    :param dt: [s].
-    """
-    left = np.full_like(stop.v, dt)
-    x, v, a = np.zeros_like(stop.v), stop.v, stop.a
-    for duration, sense in ((stop.t1, -1.0), (stop.t2, 0.0), (stop.t3, 1.0)):
-        t = np.minimum(duration, left)
-        change = t * (sense * jerk)
-        x = x + t * (v + t * (0.5 * a + change / 6.0))
-        v = v + t * (a + 0.5 * change)
-        a = a + change
-        left = left - t
-        if not np.count_nonzero(left):
-            break  # no joint has reached the next phase
-    moves = stop.sign * (left <= 0.0)
-    return np.stack([stop.sign * x, moves * v, moves * a]) + 0.0  # one zero only: a skipped phase changes no bit
+    ramp = a / jerk
+    turned = 0.5 * a * ramp
+    sign = np.copysign(1.0, v + np.copysign(turned, a))
+    v, a, ramp = sign * v, sign * a, sign * ramp
+    speed = np.maximum(v + turned, 0.0)
+    peak = np.minimum(np.sqrt(jerk * speed), acceleration)
+    t3 = peak / jerk
+    t2 = np.maximum(speed - peak * t3, 0.0) / np.maximum(peak, 1e-12)
+    return Stop(sign, v, a, ramp, turned, speed, peak, t2, t3)
 
 
 def stop_step(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vector, dt: float) -> Vector:
@@ -87,28 +136,9 @@ def stop_step(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vecto
     :param q: (n,) [rad].
     :param dt: [s].
     """
-    after = advance_stop(plan_stop(v, a, acceleration, jerk), jerk, dt)
+    after = plan_stop(v, a, acceleration, jerk).after(dt, jerk)
     after[0] += q
     return after
-
-
-def extent_of(stop: Stop, jerk: Vector) -> tuple[Vector, Vector]:
-    """Return how far below (not positive) and above (not negative) its start the stop leads [rad].
-
-    :param jerk: limit (n,) [rad/s^3].
-    """
-    v, a, t1, t2, p = stop.v, stop.a, stop.t1, stop.t2, stop.peak
-    change = t1 * jerk
-    x1 = t1 * (v + t1 * (0.5 * a - change / 6.0))
-    v1 = v + t1 * (a - 0.5 * change)
-    end = x1 + t2 * (v1 - 0.5 * p * t2) + p * stop.t3 * stop.t3 / 6.0
-    # Moving backwards at first (v < 0 < a in the mirrored frame): it turns round inside the first phase.
-    backwards = np.minimum(v, 0.0)
-    turn = (a - np.sqrt(np.maximum(a * a + 2.0 * jerk * backwards, 0.0))) / jerk * (backwards < 0.0)
-    back = turn * (v + turn * (0.5 * a - turn * jerk / 6.0))
-    low, high = np.minimum(np.minimum(back, end), 0.0), np.maximum(end, 0.0)
-    mirrored = stop.sign < 0.0
-    return np.where(mirrored, -high, low), np.where(mirrored, -low, high)
 
 
 def stop_extent(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vector) -> tuple[Vector, Vector]:
@@ -116,8 +146,10 @@ def stop_extent(q: Vector, v: Vector, a: Vector, acceleration: Vector, jerk: Vec
 
     :returns: lowest (n,) and highest (n,) [rad].
     """
-    low, high = extent_of(plan_stop(v, a, acceleration, jerk), jerk)
-    return q + low, q + high
+    stop = plan_stop(v, a, acceleration, jerk)
+    low, high = stop.extent(jerk)
+    mirrored = stop.sign < 0.0
+    return q + np.where(mirrored, -high, low), q + np.where(mirrored, -low, high)
 
 
 def stop_reach(v: Vector, a: Vector, acceleration: Vector, jerk: Vector) -> Vector:

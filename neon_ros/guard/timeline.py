@@ -48,7 +48,8 @@ class TimelineConfig:
             ("rest", 0.05, 1.0),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
                 raise ConfigError(refuse(f"timeline.{name}", value, f"{low:g} to {high:g}"))
         if self.longest_fade < self.fade:
             raise ConfigError(refuse("timeline.longest_fade", self.longest_fade, f"at least fade, {self.fade:g} s"))
@@ -83,13 +84,11 @@ def _differentiation(powers: int) -> NDArray[np.float64]:
 
 
 def _fade_rates() -> NDArray[np.float64]:
-    """Return derivatives 1 to 3 of the fade at points between 0 and 1 (3 points, 3), derivatives first."""
+    """Return derivatives 1 to 3 of the fade at points between 0 and 1 (3 derivatives, points, 3)."""
     u = np.linspace(0.0, 1.0, _POINTS)[:, None]
-    rates = [sum(math.perm(p, k) * u ** (p - k) * _FADE[p] for p in range(k, 6)) for k in (1, 2, 3)]
-    return np.concatenate(rates)
+    return np.stack([sum(math.perm(p, k) * u ** (p - k) * _FADE[p] for p in range(k, 6)) for k in (1, 2, 3)])
 
 
-_FADE_RATES = _fade_rates()
 _FADE_DERIVATIVES = _differentiation(6) @ _FADE  # (24, 3)
 
 
@@ -167,13 +166,16 @@ class Timeline:
     def __init__(self, limits: MotionLimits, config: TimelineConfig | None = None) -> None:
         self.config = TimelineConfig() if config is None else config
         self._n = len(limits.lower)
-        # Of each duration a fade may take: its powers, what its peaks may be, and how its coefficients scale.
+        # Of each duration a fade may take: its powers, its rates from a unit of q, v and a, how its coefficients scale.
         self._times = np.geomspace(self.config.fade, self.config.longest_fade, _CANDIDATES)
         self._powers = self._times ** np.arange(3)[:, None]  # (3, candidates)
-        budget = self.config.share * np.stack([limits.velocity, limits.acceleration, limits.jerk])
-        self._allowed = budget[:, None] * (self._times ** np.array([[1], [2], [3]]))[:, :, None]  # (3, candidates, n)
-        order = (np.arange(6)[:, None] + np.arange(4)).ravel()
-        self._scales = self._times ** -order[:, None].astype(np.float64)  # (24, candidates)
+        order = np.arange(3) - np.arange(1, 4)[:, None, None]  # of time, by derivative and by q, v, a (3, 1, 3)
+        rates = _fade_rates()[:, :, None] * (self._times[:, None] ** order)[:, None]  # (3, points, candidates, 3)
+        self._rates = rates.reshape(-1, 3)
+        self._shortest = self._rates[::_CANDIDATES].copy()
+        self._budget = self.config.share * np.stack([limits.velocity, limits.acceleration, limits.jerk])
+        power = np.arange(6.0)[:, None] + np.arange(4.0)
+        self._scales = self._times ** -power.reshape(-1, 1)  # (24, candidates)
         self.clear()
 
     def clear(self) -> None:
@@ -191,7 +193,7 @@ class Timeline:
         """
         knots = chunk.q.take(np.flatnonzero(chunk.moved), axis=1)
         ways = knots[1:] - knots[:-1]
-        curves = _second_derivatives(len(knots)) @ ways
+        curves = _second_derivatives(len(knots)).dot(ways)
         curves /= chunk.dt * chunk.dt
         pieces = np.empty((len(ways), 4, self._n))
         pieces[:, 0], pieces[:, 1], pieces[:, 2], pieces[:, 3] = knots[:-1], ways, curves[:-1], curves[1:]
@@ -201,7 +203,11 @@ class Timeline:
         self._piece_at = -1
         self._tail: NDArray[np.float64] | None = None
         asked = self._asked(now)
-        self._begin_fade(now, np.stack([q - asked[0], dq - asked[1], ddq - asked[2]]))
+        residual = -asked[:3]
+        residual[0] += q
+        residual[1] += dq
+        residual[2] += ddq
+        self._begin_fade(now, residual)
         self._last_jerk = np.abs(asked[3] + self._fade[3])
 
     def _begin_fade(self, now: float, residual: Vector) -> None:
@@ -210,19 +216,20 @@ class Timeline:
         :param residual: (3, n).
         """
         chosen = np.zeros(self._n, dtype=np.intp)
-        powers = self._powers
-        rates = np.abs(_FADE_RATES.dot(residual * powers[:, :1])).reshape(3, _POINTS, self._n)
-        fits = np.logical_and.reduce(rates.max(axis=1) <= self._allowed[:, 0])
+        peaks = np.abs(self._shortest.dot(residual)).reshape(3, _POINTS, self._n).max(axis=1)
+        fits = np.logical_and.reduce(peaks <= self._budget)
         if np.count_nonzero(fits) != self._n:
             large = np.flatnonzero(~fits)
-            starts = (powers[:, :, None] * residual[:, None, large]).reshape(3, -1)
-            rates = np.abs(_FADE_RATES.dot(starts)).reshape(3, _POINTS, _CANDIDATES, len(large))
-            fits = np.logical_and.reduce(rates.max(axis=1) <= self._allowed[:, :, large])
+            rates = np.abs(self._rates.dot(residual.take(large, axis=1)))
+            peaks = rates.reshape(3, _POINTS, _CANDIDATES, len(large)).max(axis=1)
+            fits = np.logical_and.reduce(peaks <= self._budget[:, None, large])
             fits[-1] = True  # the longest is always allowed; the limiter sees to the rest
             chosen[large] = fits.argmax(axis=0)
         self._fade_start, self._fade_time = now, self._times[chosen]
         self._fade_first, self._fade_end = now + float(self._fade_time.min()), now + float(self._fade_time.max())
-        self._fade = _FADE_DERIVATIVES.dot(residual * powers[:, chosen]) * self._scales[:, chosen]
+        self._fade = _FADE_DERIVATIVES.dot(residual * self._powers.take(chosen, axis=1)) * self._scales.take(
+            chosen, axis=1
+        )
 
     def _asked(self, now: float) -> NDArray[np.float64]:
         """Return what the chunk itself asks at ``now``: value and three derivatives (4, n)."""

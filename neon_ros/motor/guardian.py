@@ -1,6 +1,6 @@
 """The guardian: ``python -m neon_ros.motor.guardian``.  Tiny, no ROS; it has the last word on the motors.
 
-It watches the motor's heartbeat in shared memory.  When the motor was commanding and its heart stops for 20 ms it takes
+It watches the motor's heartbeat in shared memory.  When the motor was commanding and its heart stops for 18 ms it takes
 over for good: damping frames on ``rt/lowcmd``, or on ``rt/arm_sdk`` the last pose with a weight that falls to zero,
 for five seconds.  A motor that comes back (SIGCONT) sees that it was replaced and leaves.
 """
@@ -36,7 +36,9 @@ LOG = logging.getLogger("guardian")
 POLL_NS = 4_000_000
 _FRAME_NS = 2_000_000
 _STREAM = 5.0  # [s]
-_TIMEOUT_FIFO, _TIMEOUT_SHARED = 0.020, 0.100  # [s] with SCHED_FIFO, and where any process may delay the motor
+_TIMEOUT_FIFO, _TIMEOUT_SHARED = 0.018, 0.100  # [s] with SCHED_FIFO, so that the first frame comes within 20 ms of a
+# death; and where any process may delay the motor
+_JUST_AFTER_NS = 50_000
 _LOOK_AGAIN = 0.05  # [s] between looks for a session
 _LEAVE = 8.0  # [s] after a signal, at which the guardian leaves whatever the motor does
 
@@ -92,12 +94,20 @@ class Guardian:
             signal.signal(number, self._note_signal)
         deadline = time.monotonic_ns()
         while not self._may_leave():
-            deadline = max(deadline + POLL_NS, time.monotonic_ns())
+            deadline = max(self._next_look(deadline), time.monotonic_ns())
             sleep_until(deadline)
             self._look()
         if self._memory is not None:
             self._memory.close()
         return 0
+
+    def _next_look(self, last_ns: int) -> int:
+        """Return when to look next: after a poll, or sooner, just after the present beat would be too old."""
+        poll, memory = last_ns + POLL_NS, self._memory
+        if memory is None or not memory.commanding:
+            return poll
+        too_old = memory.motor_beat_ns + round(self._timeout * 1e9) + _JUST_AFTER_NS
+        return min(poll, too_old) if too_old > last_ns else poll
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self._leave_at = self._leave_at or time.monotonic() + _LEAVE

@@ -93,19 +93,42 @@ class PayloadWriter:
 
 
 class PayloadReader:
-    """Reads payloads from one topic; only the newest is kept (the SDK's QoS)."""
+    """Reads payloads from one topic; only the newest ``depth`` are kept (one, in the SDK's QoS)."""
 
-    def __init__(self, topic: Topic, link: Link) -> None:
+    def __init__(self, topic: Topic, link: Link, depth: int = 1) -> None:
         self.topic = topic.name
         self._link = link  # DDS ends with it
-        self._reader = DataReader(link.participant, topic)
+        qos = Qos(Policy.History.KeepLast(depth)) if depth > 1 else None
+        self._reader = DataReader(link.participant, topic, qos=qos)
         condition = ReadCondition(self._reader, ViewState.Any | SampleState.NotRead | InstanceState.Any)
         self._waitset = WaitSet(link.participant)
         self._waitset.attach(condition)
         self._condition = condition
+        self._held: bytes | None = None
 
     def take_newest(self) -> bytes | None:
         """Return what arrived since the last call, ``None`` when nothing did; never waits."""
+        held, self._held = self._held, None
+        newest = self._take()
+        return held if newest is None else newest
+
+    def hold(self) -> bool:
+        """Put aside what has arrived for :meth:`take_newest`; return whether anything had.  Never waits."""
+        newest = self._take()
+        if newest is None:
+            return False
+        self._held = newest
+        return True
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        """Wait for a payload that is neither taken nor held; return whether there is one.
+
+        :param deadline_ns: [ns, steady clock].
+        """
+        left = deadline_ns - time.monotonic_ns()
+        return left > 0 and bool(self._waitset.wait(left))
+
+    def _take(self) -> bytes | None:
         newest = None
         for sample in self._reader.take(N=8):
             if isinstance(sample, Payload):
@@ -125,6 +148,14 @@ class PayloadReader:
                 return None
             self._waitset.wait(int(left * 1e9))
         return payload
+
+    def wait_each(self, timeout: float) -> list[bytes]:
+        """Wait for payloads and return all that came, the oldest first; for those who must not miss one.
+
+        :param timeout: [s].
+        """
+        self._waitset.wait(max(0, int(timeout * 1e9)))
+        return [sample.data for sample in self._reader.take(N=64) if isinstance(sample, Payload)]
 
 
 class WriterWatch:
@@ -186,9 +217,12 @@ class Link:
         """
         return PayloadWriter(self._topic(topic, LowCmd_), self)
 
-    def low_cmd_reader(self, topic: str) -> PayloadReader:
-        """Return a reader of LowCmd."""
-        return PayloadReader(self._topic(topic, LowCmd_), self)
+    def low_cmd_reader(self, topic: str, depth: int = 1) -> PayloadReader:
+        """Return a reader of LowCmd.
+
+        :param depth: how many are kept for it.
+        """
+        return PayloadReader(self._topic(topic, LowCmd_), self, depth)
 
     def low_state_writer(self, topic: str = "rt/lowstate") -> PayloadWriter:
         """Return a writer of LowState."""

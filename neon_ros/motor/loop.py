@@ -9,12 +9,13 @@ from neon_ros.errors import ContractError, NeonError, Refused, RobotError, refus
 from neon_ros.guard.guard import Command
 from neon_ros.guard.health import Finding
 from neon_ros.guard.machine import Event, State
+from neon_ros.motor.chronicle import Chronicle
 from neon_ros.motor.parts import Door, Helper, Judge, Reader, Writer
 from neon_ros.motor.realtime import Ticker
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.faults import motor_faults
-from neon_ros.robot.joints import JOINT_NAMES
+from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.modes import ControlMode, control_mode
 from neon_ros.robot.remote import Stop, StopButtons
 from neon_ros.robot.variants import Variant, variant
@@ -23,6 +24,7 @@ from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
 LOG = logging.getLogger("motor")
 
 _SILENT = 1.0  # [s] without LowState after which the report says so
+_NO_FAULT = bytes(4 * NUM_JOINTS)  # compared as bytes, a fifth of the time
 _REPORT_TICKS = 10  # 50 reports a second
 
 
@@ -66,6 +68,8 @@ class MotorLoop:
         """Makes what another mode needs; ``None`` where the mode cannot be changed."""
         self.guardian_timeout: float | None = None
         """Age of the guardian's beat that stops the robot [s]; ``None`` where there is no guardian."""
+        self.chronicle: Chronicle | None = None
+        """Notes states, answers and interventions; ``None`` where no audit log is kept."""
         self._frame = LowCmdFrame()
         self._measured: LowState | None = None
         self._variant: Variant | None = None
@@ -105,11 +109,13 @@ class MotorLoop:
         self._memory.commanding = command.writes
         if command.writes:
             self._send(command, now_ns)
+        if fresh is not None:  # after the command: nothing that can wait may come between a LowState and its answer
+            self._memory.write_state(fresh.payload, now_ns)
         self.writing = command.writes
         self._side.commanding = command.writes
         vx, vy, yaw_rate = command.base_velocity.tolist()
         self._side.base_velocity = (vx, vy, yaw_rate)
-        if self._ticker.ticks % _REPORT_TICKS == 0:
+        if self._ticker.ticks % _REPORT_TICKS == 0 or command.state.value != self._said[0]:  # a change is told at once
             self._report(now_ns)
 
     def stop(self, now: float, reason: str) -> None:
@@ -135,7 +141,6 @@ class MotorLoop:
         self._measured = measured
         self._heard_ns = now_ns
         self._low_states += 1
-        self._memory.write_state(payload, now_ns)
         self._trouble = ""
         if self._variant is None or (measured.mode_machine != self._variant.mode_machine and not self.writing):
             self._adopt(measured.mode_machine)
@@ -199,7 +204,7 @@ class MotorLoop:
 
     def _motor_trouble(self) -> str:
         measured = self._measured
-        if measured is None or not (bits := measured.motorstate).any():
+        if measured is None or (bits := measured.motorstate).tobytes() == _NO_FAULT:
             return ""
         joint = int(bits.argmax())
         return refuse(f"motor {JOINT_NAMES[joint]}", ", ".join(motor_faults(int(bits[joint]))), "no fault")
@@ -228,7 +233,10 @@ class MotorLoop:
 
     def _ask(self, kind: str, now: float) -> None:
         try:
-            self._guard.request(kind, now)
+            if kind == "pause":
+                self._pause(now)
+            else:
+                self._guard.request(kind, now)
         except (Refused, RobotError) as error:
             self._answer(kind, False, self._trouble or str(error))
         else:
@@ -256,9 +264,17 @@ class MotorLoop:
             self._adopt(self._measured.mode_machine)
         self._answer("mode", True, f"mode: {mode.name}, commands to {self._commands.topic}")
 
+    def _pause(self, now: float) -> None:
+        """Bring an active robot to rest because its chunks are wrong; the next right one lets it go on."""
+        if self.state is not State.ACTIVE:
+            raise Refused(refuse("pause in state", self.state.value, State.ACTIVE.value))
+        self._guard.fault("the policy's chunks are refused, see chunks_refused and last_refusal", now, pause=True)
+
     def _answer(self, kind: str, accepted: bool, text: str) -> None:
         self._memory.give_answer(kind, accepted, text)
         LOG.info("%s %s: %s", kind, "accepted" if accepted else "refused", text)
+        if self.chronicle is not None:
+            self.chronicle.answer(kind, accepted, text)
         if kind == "arm":
             self._arming = False
 
@@ -270,6 +286,8 @@ class MotorLoop:
             self._guard.submit(chunk)
         except Refused as error:
             LOG.warning("chunk refused: %s", error)
+            if self.chronicle is not None:
+                self.chronicle.chunk_refused(str(error))
             return
         self._chunks += 1
         self._newest = (chunk.epoch, chunk.sequence)
@@ -288,34 +306,35 @@ class MotorLoop:
         status = self._guard.report()
         reason = self._trouble or status.reason
         period, computing = self._ticker.p99()
-        self._memory.write_report(
-            MotorReport(
-                steady_ns=now_ns,
-                state=status.state.value,
-                reason=reason,
-                mode=self._mode.name,
-                mode_machine=self._measured.mode_machine if self._measured else 0,
-                commands_sent=self._sent,
-                ticks=self._ticker.ticks,
-                late_ticks=self._ticker.late,
-                low_states=self._low_states,
-                bad_low_states=self._bad,
-                chunks_taken=self._chunks,
-                chunk_epoch=self._newest[0],
-                chunk_sequence=self._newest[1],
-                chunk_age=status.chunk_age,
-                limited_joints=status.limited_joints,
-                limited_reasons=status.limited_reasons,
-                limit_count=status.limit_count,
-                counts=status.counts,
-                clearance=status.clearance,
-                alarms=self._alarms,
-                last_alarm=self._last_alarm,
-                charge=self._side.charge,
-                period_p99=period,
-                tick_p99=computing,
-            )
+        report = MotorReport(
+            steady_ns=now_ns,
+            state=status.state.value,
+            reason=reason,
+            mode=self._mode.name,
+            mode_machine=self._measured.mode_machine if self._measured else 0,
+            commands_sent=self._sent,
+            ticks=self._ticker.ticks,
+            late_ticks=self._ticker.late,
+            low_states=self._low_states,
+            bad_low_states=self._bad,
+            chunks_taken=self._chunks,
+            chunk_epoch=self._newest[0],
+            chunk_sequence=self._newest[1],
+            chunk_age=status.chunk_age,
+            limited_joints=status.limited_joints,
+            limited_reasons=status.limited_reasons,
+            limit_count=status.limit_count,
+            counts=status.counts,
+            clearance=status.clearance,
+            alarms=self._alarms,
+            last_alarm=self._last_alarm,
+            charge=self._side.charge,
+            period_p99=period,
+            tick_p99=computing,
         )
+        self._memory.write_report(report)
+        if self.chronicle is not None:
+            self.chronicle.report(report)
         if self._said != (status.state.value, reason):
             self._said = (status.state.value, reason)
             LOG.info("%s: %s", *self._said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import queue
 import signal
 import sys
@@ -22,11 +23,14 @@ from neon_ros.errors import ConfigError, NeonError, refuse
 from neon_ros.guard.config import GuardConfig, from_settings
 from neon_ros.guard.guard import Guard
 from neon_ros.guard.machine import State
+from neon_ros.motor.audit import AuditLog, audit_folder
+from neon_ros.motor.chronicle import Chronicle
 from neon_ros.motor.fallback import Fallback
 from neon_ros.motor.link import Link
 from neon_ros.motor.loop import Door, MotorLoop, TakenOver
 from neon_ros.motor.realtime import (
     MOTOR_PRIORITY,
+    SIDE_PRIORITY,
     Ticker,
     lock_memory,
     prefer_fifo,
@@ -50,7 +54,7 @@ _REST = 0.3  # [s] of damping frames on rt/lowcmd before the process leaves
 _STOP = 2.5  # [s] after which it leaves in any case
 _FALLBACK = 0.5  # [s] of damping frames after a failure
 _GUARDIAN_FIFO, _GUARDIAN_SHARED = (
-    0.04,
+    0.034,  # the robot damps within 40 ms of the guardian's death
     0.25,
 )  # [s] age of the guardian's beat that stops the robot, with FIFO and without
 
@@ -78,6 +82,9 @@ def parser() -> argparse.ArgumentParser:
         default="refuse",
         choices=("refuse", "allow"),
         help="what another writer on our command topic means; allow only where the robot itself keeps a silent one",
+    )
+    options.add_argument(
+        "--audit-folder", default="", help="folder of the audit logs; $XDG_STATE_HOME/neon_ros if empty"
     )
     options.add_argument(
         "--set",
@@ -114,9 +121,10 @@ class Motor:
     :param memory: shared with the ROS side, in the role of the motor.
     :param options: the parsed command line.
     :param config: of the guard.
+    :param audit: the audit log of this process.
     """
 
-    def __init__(self, memory: MotorMemory, options: argparse.Namespace, config: GuardConfig) -> None:
+    def __init__(self, memory: MotorMemory, options: argparse.Namespace, config: GuardConfig, audit: AuditLog) -> None:
         domain = options.domain if options.domain is not None else _DOMAIN[options.robot]
         self.memory = memory
         self._guarded = options.guardian
@@ -138,18 +146,20 @@ class Motor:
             battery=link.battery_reader(),
             min_charge=config.min_charge,
         )
+        states = self.ticker.follow = link.low_state_reader(LOW_STATE)
         self._source = f"{LOW_STATE}, domain {domain}, interface {options.interface}"
         self.loop = MotorLoop(
             mode,
             door.guard,
             self.memory,
-            link.low_state_reader(LOW_STATE),
+            states,
             door.commands,
             self.side,
             self.ticker,
             self._source,
         )
         self.loop.door_of = self._door
+        self.loop.chronicle = Chronicle(audit)
         self._signal = ""
 
     def _door(self, mode: ControlMode) -> Door:
@@ -225,6 +235,11 @@ class Motor:
                 sleep_until(began + (step + 1) * self.ticker.period_ns)
 
 
+def audit_ready() -> None:
+    """Give the thread of the audit log a priority that ordinary processes cannot preempt, like the side thread's."""
+    LOG.info("audit log: %s", prefer_fifo(SIDE_PRIORITY)[1])
+
+
 def log_without_waiting(program: str) -> QueueListener:
     """Send log records to stderr from a thread of their own: a full pipe must not stop the loop."""
     handler = logging.StreamHandler(sys.stderr)
@@ -246,8 +261,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.robot == "real" and not options.guardian:
             raise ConfigError(refuse("--no-guardian", "--robot real", "--robot sim only"))
         config = guard_config(options.set, options.rate, simulated=options.robot == "sim")
-        with MotorMemory.create(options.session, options.mode) as memory:
-            return Motor(memory, options, config).run()
+        folder = audit_folder(options.session, options.audit_folder)
+        audit = AuditLog(folder, "motor", ready=audit_ready if options.fifo else None)
+        with MotorMemory.create(options.session, options.mode, robot=options.robot) as memory:
+            audit.start()
+            audit.note("start", robot=options.robot, mode=options.mode, pid=os.getpid())
+            code = Motor(memory, options, config, audit).run()
+            audit.note("end", code=code)
+            audit.close()
+            return code
     except NeonError as error:
         LOG.error("%s", error)
         return EXIT_REFUSED

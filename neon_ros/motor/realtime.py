@@ -8,6 +8,7 @@ text, so that the caller can say under which conditions it runs.  Figures that l
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import resource
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +29,8 @@ GUARDIAN_PRIORITY = 60
 
 _RTTIME_US = 300_000  # [us] a FIFO thread may run without sleeping; then the kernel ends a loop that has gone wild
 _SWITCH_INTERVAL = 1e-4  # [s] after which a side thread must yield the interpreter; Python's default is 5 ms
+_WINDOW, _SLIP = 4, 400  # parts of the period: how far a tick may come from its deadline, and move the next one
+_QUIET_TICKS = 3  # without an arrival after which a tick no longer waits for one beyond its deadline
 _CLOCK_MONOTONIC, _TIMER_ABSTIME = 1, 1
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 
@@ -38,27 +42,46 @@ class _Timespec(ctypes.Structure):
 
 
 def sleep_until(deadline_ns: int) -> None:
-    """Sleep until a time of the steady clock; returns at once when it has passed, and early on a signal.
+    """Sleep until a time of the steady clock, through signals; returns at once when it has passed.
+
+    A tick that a signal made early would repeat the command before it: the joints would stand still for a period.
 
     :param deadline_ns: of ``time.monotonic_ns()`` [ns].
     """
     until = _Timespec(*divmod(deadline_ns, 1_000_000_000))
-    _libc.clock_nanosleep(_CLOCK_MONOTONIC, _TIMER_ABSTIME, ctypes.byref(until), None)
+    while _libc.clock_nanosleep(_CLOCK_MONOTONIC, _TIMER_ABSTIME, ctypes.byref(until), None) == errno.EINTR:
+        pass  # the handler of the signal has run by now
+
+
+class Arrivals(Protocol):
+    """What a ticker can keep in step with, see :class:`neon_ros.motor.link.PayloadReader`."""
+
+    def hold(self) -> bool:
+        """Put aside what has arrived, so that only what is newer counts; return whether anything had."""
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        """Wait for something to arrive, at most until ``deadline_ns`` [ns, steady clock]; return whether it has."""
 
 
 class Ticker:
     """Wakes its caller at absolute deadlines, and keeps the figures of how well.
+
+    With something to ``follow`` each tick comes as it arrives, so that a command answers the newest measurement and not
+    one that has waited for up to a period.  It may only come a quarter of a period from its deadline, and the deadlines
+    move after it by a fraction of that: neither a wild sender nor a silent one changes how many ticks there are.
 
     :param rate: ticks per second [Hz].
     """
 
     def __init__(self, rate: float) -> None:
         self.period_ns = round(1e9 / rate)
+        self.follow: Arrivals | None = None
         self.ticks = 0
         self.late = 0
         self._deadline = 0
         self._last = 0
         self._filled = 0
+        self._quiet = _QUIET_TICKS
         self._periods = np.zeros(max(int(rate), 2))
         self._computing = np.zeros(max(int(rate), 2))
 
@@ -76,8 +99,10 @@ class Ticker:
         self._deadline = planned = self._deadline + self.period_ns
         if now > planned:
             self._deadline += (now - planned) // self.period_ns * self.period_ns
-        else:
+        elif self.follow is None:
             sleep_until(planned)
+        else:
+            self._deadline += self._meet(planned, self.follow)
         woke = time.monotonic_ns()
         if self._last:
             self._periods[index] = (woke - self._last) * 1e-9
@@ -86,6 +111,17 @@ class Ticker:
         self.ticks += 1
         self._last = woke
         return woke
+
+    def _meet(self, planned: int, follow: Arrivals) -> int:
+        """Wait around ``planned`` for an arrival; return by how much the deadlines move [ns]."""
+        window, slip = self.period_ns // _WINDOW, self.period_ns // _SLIP
+        sleep_until(planned - window)
+        held = follow.hold()
+        self._quiet = 0 if held else self._quiet + 1
+        if follow.wait_until(planned + window if self._quiet < _QUIET_TICKS else planned):
+            self._quiet = 0
+            return min(max(time.monotonic_ns() - planned, -slip), slip)
+        return slip if held else 0  # it came out of reach: look for it a little later every time
 
     def p99(self) -> tuple[float, float]:
         """Return the 99th percentiles of the last second's periods and computing times [s]."""

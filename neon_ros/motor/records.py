@@ -3,9 +3,9 @@
 .. code-block:: text
 
     /dev/shm/neon_ros/<session>.motor, mode 0600, little endian
-    offset 0    header  (HEADER)          magic, version, size, session's mode, pids, beats
+    offset 0    header  (HEADER)          magic, version, size, session's mode and robot, pids, beats
     then        chunk   (CHUNK)           written by the ROS side: the newest admitted chunk
-                request (REQUEST)         written by the ROS side: how often each request was made
+                request (REQUEST)         written by the ROS side: how often each request was made, and for what
                 answer  (ANSWER)          written by the motor: what became of the last request of each kind
                 state   (STATE)           written by the motor: the newest LowState, as it came over the wire
                 report  (REPORT)          written by the motor: state of the guard, counters
@@ -32,7 +32,7 @@ from neon_ros.robot.layout import LOW_CMD_BYTES, LOW_STATE_BYTES
 VERSION = 3
 MAGIC = b"NEONMTR\0"
 MAX_STEPS = 64
-REQUESTS: tuple[str, ...] = ("stop", "disarm", "mode", "arm")
+REQUESTS: tuple[str, ...] = ("stop", "disarm", "pause", "mode", "arm")
 """In order of precedence: when several arrive within one tick, the safer one is served first."""
 
 HEADER = np.dtype(
@@ -41,6 +41,7 @@ HEADER = np.dtype(
         ("version", "<u4"),
         ("size", "<u4"),
         ("mode", "S16"),
+        ("robot", "S8"),  # sim or real: what the motor process talks to
         ("motor_pid", "<u8"),
         ("motor_beat_ns", "<u8"),
         ("command_beat_ns", "<u8"),

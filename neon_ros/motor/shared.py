@@ -63,10 +63,11 @@ class MotorMemory:
         self._beat = self._header[f"{role}_beat_ns"] if role != "view" else None
 
     @classmethod
-    def create(cls, session: str, mode: str, folder: Path = FOLDER) -> MotorMemory:
+    def create(cls, session: str, mode: str, folder: Path = FOLDER, robot: str = "real") -> MotorMemory:
         """Make the memory of a session, as its motor.  What an earlier motor left is wiped, but keeps its place.
 
         :param mode: control mode of the motor.
+        :param robot: ``sim`` or ``real``, so that nothing meant for a simulator reaches a robot by a wrong parameter.
         :raises Refused: when the session has a living motor.
         """
         lock = RoleLock(session, "motor", folder)
@@ -78,7 +79,7 @@ class MotorMemory:
         memory = cls(path, "motor", lock, file)
         header = memory._header
         header["magic"], header["version"], header["size"] = MAGIC, VERSION, SIZE
-        header["mode"], header["motor_pid"] = mode.encode(), os.getpid()
+        header["mode"], header["robot"], header["motor_pid"] = mode.encode(), robot.encode(), os.getpid()
         os.rename(partial, path)  # complete before anyone can see it
         return memory
 
@@ -121,6 +122,11 @@ class MotorMemory:
         """Return the control mode that the last ``mode`` request asks for."""
         found = self._blocks["request"].read()
         return "" if found is None else bytes(found[1]["mode"]).decode(errors="replace")
+
+    @property
+    def robot(self) -> str:
+        """Return what the motor talks to: ``sim`` or ``real``."""
+        return bytes(self._header["robot"][0]).decode()
 
     @property
     def removed(self) -> bool:

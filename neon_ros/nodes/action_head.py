@@ -12,6 +12,7 @@ from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.features import features_from_msg
 from neon_ros.contracts import FEATURE_SOURCES, ActionChunk
 from neon_ros.errors import ContractError, refuse
+from neon_ros.motor.key import KeyFile
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import ActionHeadParameters
@@ -28,6 +29,7 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
 
     def setup(self, config: ActionHeadParameters) -> None:
         """Load the head, then listen."""
+        self._keys = None if config.insecure else KeyFile(config.session, config.key_file)
         self._head = load_head(config.head, config.checkpoint or None, mode=config.mode)
         manifest = self._head.manifest
         self.model_id = part_id(manifest)
@@ -75,6 +77,7 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
         age, length = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9, manifest.horizon * manifest.dt
         if age > length:
             raise ContractError(refuse("capture age", f"{age:.3f} s", f"less than the chunk's {length:.3f} s"))
+        key = self._keys.key() if self._keys else None
         started = time.perf_counter()
         moment = self._collector.at(stamp_ns)
         output = self._head.act(**moment.head_inputs())
@@ -92,7 +95,7 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
             q=output.q,
             base_velocity=output.base_velocity,
         )
-        self._chunks.publish(chunk_to_msg(chunk))
+        self._chunks.publish(chunk_to_msg(key.signed(chunk) if key else chunk))
         self.finished("head", stamp_ns, started)
         self._report_present(tuple(moment.features))
 

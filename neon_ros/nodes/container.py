@@ -19,6 +19,7 @@ CLASSES = {
     "action_head": "ActionHeadNode",
     "sim_sensors": "SimSensorsNode",
     "view": "ViewNode",
+    "recorder": "RecorderNode",
 }
 """Node name to the class in ``neon_ros.nodes.<name>``."""
 

@@ -20,15 +20,16 @@ from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import Trigger
 
 from neon_ros.bridge import topics
-from neon_ros.bridge.chunk import chunk_from_msg
-from neon_ros.bridge.guard import report_to_msg
+from neon_ros.bridge.guard import error_of, report_facts, report_to_msg
+from neon_ros.bridge.plain import nanoseconds_of
 from neon_ros.bridge.robot import PELVIS, command_to_msg, imu_to_msg, joints_to_msg, poses_to_msg
 from neon_ros.contracts import RobotState
 from neon_ros.errors import ConfigError, NeonError, Refused, RobotError, refuse
-from neon_ros.guard.admission import Admission, AdmissionCounters
+from neon_ros.guard.machine import State
 from neon_ros.motor.records import MotorReport
 from neon_ros.motor.requests import Done, OpenRequests
 from neon_ros.motor.shared import MotorMemory
+from neon_ros.nodes.intake import Intake
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Reporting, declare
 from neon_ros.parameters import G1CommandParameters
@@ -39,8 +40,12 @@ from neon_ros.sense.poses import pose_from_matrix
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
+RIVAL = 0.7
+"""Longest wait for another g1_command of this session to leave [s]; then this one does (F34)."""
 MODE_PATIENCE = 0.5
 """Longest wait for the motor's answer to another mode [s]; it answers in its next period."""
+LOOK = 0.1
+"""Time between two looks at who publishes chunks [s]."""
 STEADY = 1.0
 """How long every chunk must have come before a simulated robot arms itself [s]."""
 
@@ -56,13 +61,14 @@ class G1CommandNode(Reporting, LifecycleNode):
             if self.config.autostart and self.config.robot != "sim":
                 raise ConfigError(refuse("g1_command.autostart", "true with robot real", "only with robot sim"))
             self._mode = control_mode(self.config.mode)
+            self._intake = Intake(self, self.config, self._mode)
             self._kinematics = Kinematics()
         except NeonError:
             self.destroy_node()
             raise
         self.start_reporting()
         self._memory: MotorMemory | None = None
-        self._admission: Admission | None = None
+        self._obstacle = "not looked for yet"
         self._report = MotorReport()
         self._active, self._autostart_at, self._steady = False, 0.0, (0.0, 0)
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
@@ -77,28 +83,39 @@ class G1CommandNode(Reporting, LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._given_up = time.monotonic() + self.config.motor_timeout
         self.create_timer(1.0 / self.config.rate, self._tick)
+        self.create_timer(LOOK, self._look)
         self.watch("the robot's state", 0.5)
 
     # lifecycle --------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the motor's shared memory."""
+        """Open the motor's shared memory; from here on the session has a new key."""
         try:
             memory = MotorMemory.open(self.config.session, "command")
         except NeonError as error:
+            if isinstance(error, Refused):  # another g1_command has it: wait only for one that is just leaving
+                self._given_up = min(self._given_up, time.monotonic() + RIVAL)
+            self._obstacle = str(error)
             self.get_logger().warning(f"waiting for the motor process: {error}", throttle_duration_sec=5.0)
             return TransitionCallbackReturn.FAILURE
-        if memory.mode != self._mode.name:
-            self.get_logger().error(refuse("mode of the motor process", memory.mode, self._mode.name))
-            memory.close()
-            return TransitionCallbackReturn.FAILURE
+        for name, got, wanted in (
+            ("mode", memory.mode, self._mode.name),
+            ("robot", memory.robot, self.config.robot),
+        ):
+            if got != wanted:
+                self._obstacle = refuse(f"{name} of the motor process", got, wanted)
+                self.get_logger().error(self._obstacle)
+                memory.close()
+                return TransitionCallbackReturn.FAILURE
         self._memory = memory
+        self._intake.open()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Admit chunks from now on."""
         self._active = True
-        self.get_logger().info(f"admitting chunks for {self._mode.name}; `neon arm` or the service arm arms")
+        signed = "signed chunks" if self._intake.signed else "any chunks, signed or not (insecure),"
+        self.get_logger().info(f"admitting {signed} for {self._mode.name}; `neon arm` or the service arm arms")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -122,13 +139,16 @@ class G1CommandNode(Reporting, LifecycleNode):
     def destroy_node(self) -> None:
         """Disarm and let go, whatever the lifecycle state."""
         self._let_go()
+        intake: Intake | None = getattr(self, "_intake", None)
+        if intake is not None:
+            intake.log.close()
         super().destroy_node()
 
     def _let_go(self) -> None:
         memory, self._memory = getattr(self, "_memory", None), None
-        self._admission = None
         self._requests.give_up("the node lets go of the motor")
         if memory is not None:
+            self._intake.close()
             memory.post("disarm")
             memory.close()
 
@@ -143,7 +163,7 @@ class G1CommandNode(Reporting, LifecycleNode):
         if self._memory.removed:
             self.get_logger().error("the motor process has left; waiting for another one")
             self._memory.close()
-            self._memory, self._admission = None, None
+            self._memory = None
             self._requests.give_up("the motor process has left")
             self._given_up = time.monotonic() + self.config.motor_timeout
             self.trigger_deactivate()
@@ -167,7 +187,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             self.trigger_activate()
         elif time.monotonic() > self._given_up:
             allowed = f"a motor process of session {self.config.session} within {self.config.motor_timeout:g} s"
-            raise RobotError(refuse("motor process", "none", allowed))
+            raise RobotError(refuse("motor process", f"none ({self._obstacle})", allowed))
 
     def _publish_state(self, stamp_ns: int, state: RobotState) -> None:
         hands = np.stack([pose_from_matrix(matrix) for matrix in self._kinematics.palms(state.q)])
@@ -179,20 +199,28 @@ class G1CommandNode(Reporting, LifecycleNode):
     def _take_report(self, stamp_ns: int, report: MotorReport) -> None:
         if report.state != self._report.state:
             self.get_logger().info(f"{self._report.state} -> {report.state}: {report.reason}")
-        if report.mode_machine and (self._admission is None or report.mode_machine != self._report.mode_machine):
-            self._admission = Admission(self._mode, variant(report.mode_machine))
+        door = self._intake.door
+        if report.mode_machine and not (door.ready and report.mode_machine == self._report.mode_machine):
+            door.adopt(variant(report.mode_machine))
         self._report = report
-        counters = self._admission.counters if self._admission else AdmissionCounters()
-        self._guard.publish(report_to_msg(stamp_ns, report, counters))
+        self._guard.publish(report_to_msg(stamp_ns, report, door.counters, self._intake.alarms))
+
+    def _look(self) -> None:
+        if raised := self._intake.look(self._report.state):
+            self.get_logger().error(f"alarm: {raised}")
 
     def _on_chunk(self, msg: Any) -> None:
-        started = time.perf_counter()
-        chunk = chunk_from_msg(msg)
-        if not self._active or self._memory is None or self._admission is None:
+        started, now_ns = time.perf_counter(), self.get_clock().now().nanoseconds
+        if not self._active or self._memory is None or not self._intake.door.ready:
             return
-        admitted = self._admission.admit(chunk, self.get_clock().now().nanoseconds, time.monotonic())
+        try:
+            admitted = self._intake.admit(msg, now_ns)
+        finally:
+            if (why := self._intake.door.take_stop()) and self._report.state == State.ACTIVE.value:
+                self.get_logger().error(why)
+                self._memory.post("pause")
         self._memory.write_chunk(admitted)
-        self.finished("command", chunk.stamp_ns, started)
+        self.finished("command", nanoseconds_of(msg.header.stamp), started)
         if self.config.autostart:
             self._autostart(admitted.sequence)
 
@@ -216,7 +244,8 @@ class G1CommandNode(Reporting, LifecycleNode):
         accepted, said = self._memory.request("mode", MODE_PATIENCE, mode.name)
         if not accepted:
             raise Refused(said)
-        self._mode, self._admission = mode, None
+        self._mode = mode
+        self._intake.change_mode(mode)
         self.get_logger().info(said)
 
     def _server(self, kind: str) -> Any:
@@ -228,6 +257,7 @@ class G1CommandNode(Reporting, LifecycleNode):
             except NeonError as error:
                 response.success, response.message = False, str(error)
             self.get_logger().info(f"{kind}: {'done' if response.success else 'refused'}: {response.message}")
+            self._intake.log.note("service", service=kind, accepted=response.success, said=response.message)
             return response
 
         return serve
@@ -236,14 +266,21 @@ class G1CommandNode(Reporting, LifecycleNode):
         """Ask the motor; :raises Refused: when this node cannot stand for the chunks."""
         if self._memory is None:
             raise Refused(refuse(kind, "no motor process", "a running motor process"))
-        if kind == topics.ARM:
-            publishers = self.count_publishers(self.resolve_topic_name(topics.ACTION_CHUNK))
-            if self._memory.mode != self._mode.name:
-                raise Refused(refuse(kind, f"a motor process in mode {self._memory.mode}", self._mode.name))
-            if not self._active or publishers > 1:
-                got = f"node {'active' if self._active else 'inactive'}, {publishers} publishers of action_chunk"
-                raise Refused(refuse(kind, got, "an active node and at most one publisher"))
-        self._requests.post(self._memory, kind, done)
+        if kind != topics.ARM:
+            self._requests.post(self._memory, kind, done)
+            return
+        if self._memory.mode != self._mode.name:
+            raise Refused(refuse(kind, f"a motor process in mode {self._memory.mode}", self._mode.name))
+        if not self._active:
+            raise Refused(refuse(kind, "an inactive node", "an active one"))
+        self._intake.check_arming()
+
+        def answered(accepted: bool, said: str) -> None:
+            if not accepted:
+                self._intake.not_armed()
+            done(accepted, said)
+
+        self._requests.post(self._memory, kind, answered)
 
     def _autostart(self, sequence: int) -> None:
         """Arm a simulated robot once, when chunks have come for a while; after that only an operator does."""
@@ -267,10 +304,13 @@ class G1CommandNode(Reporting, LifecycleNode):
             return "no motor process"
         return super().problem() or (f"DAMPING: {self._report.reason}" if self._report.state == "DAMPING" else "")
 
+    def error(self) -> str:
+        """Return a fresh alarm, or why the robot damps."""
+        return error_of(self._report, self._intake.alarms, time.monotonic())
+
     def facts(self) -> dict[str, str]:
-        """Return the guard's state."""
-        report = self._report
-        return {"state": report.state, "reason": report.reason, "mode_machine": str(report.mode_machine)}
+        """Return what motor, guard and door are doing."""
+        return report_facts(self._report, self._intake.alarms, self._intake.signed)
 
 
 main = main_of("g1_command", G1CommandNode)

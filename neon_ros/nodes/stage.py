@@ -113,6 +113,10 @@ class Reporting(Node):
             return f"{self._watched[0]}: silent for {self.health.silence():.1f} s; nothing is published"
         return ""
 
+    def error(self) -> str:
+        """Return what a person must look at, or nothing; overridden by nodes that know such a thing."""
+        return ""
+
     def facts(self) -> dict[str, str]:
         """Return more for the diagnostics; overridden by nodes that know more."""
         return {}
@@ -122,7 +126,9 @@ class Reporting(Node):
         if problem:
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
         level = DiagnosticStatus.WARN if problem or health.refused else DiagnosticStatus.OK
-        said = problem or (f"refused {health.refused}: {health.last_refusal}" if health.refused else "ok")
+        if error := self.error():
+            level = DiagnosticStatus.ERROR
+        said = error or problem or (f"refused {health.refused}: {health.last_refusal}" if health.refused else "ok")
         facts = {
             "rate [Hz]": str(health.done),
             "refused": str(health.refused),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neon_ros.contracts import DoubleArray
 from neon_ros.robot.joints import NUM_JOINTS
-from neon_ros.robot.kinematics import Kinematics, joint_terms, turned
+from neon_ros.robot.kinematics import Kinematics, joint_terms
 
 Point = tuple[float, float, float]
 
@@ -44,11 +44,11 @@ class Capsule:
 _LEFT: tuple[tuple[str, str, Point, Point, float], ...] = (
     ("shoulder", "left_shoulder_roll_link", (0.0, 0.002, -0.001), (0.0, 0.006, -0.061), 0.049),
     ("upper_arm", "left_shoulder_yaw_link", (0.0, 0.001, 0.002), (0.015, -0.005, -0.081), 0.045),
-    ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.138, -0.001, -0.014), 0.039),
-    ("palm", "left_wrist_yaw_link", (0.009, 0.008, -0.009), (0.160, -0.021, -0.013), 0.035),
-    ("thumb", "left_wrist_yaw_link", (0.015, 0.010, 0.014), (0.155, -0.021, 0.029), 0.038),
-    ("chest", "torso_link", (0.022, 0.045, 0.040), (0.028, 0.053, 0.262), 0.053),
-    ("back", "torso_link", (-0.017, 0.051, 0.040), (-0.018, 0.056, 0.262), 0.050),
+    ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.144, 0.000, -0.012), 0.039),
+    ("palm", "left_wrist_yaw_link", (0.000, 0.004, -0.006), (0.160, -0.021, -0.013), 0.036),
+    ("thumb", "left_wrist_yaw_link", (0.008, 0.009, 0.012), (0.155, -0.021, 0.029), 0.038),
+    ("chest", "torso_link", (0.022, 0.045, 0.040), (0.027, 0.055, 0.262), 0.053),
+    ("back", "torso_link", (-0.016, 0.051, 0.037), (-0.015, 0.058, 0.262), 0.051),
     ("hip", "left_hip_pitch_link", (0.008, 0.033, -0.010), (0.003, 0.051, -0.030), 0.058),
     ("hip_side", "left_hip_roll_link", (0.026, 0.0, -0.114), (0.037, 0.0, -0.010), 0.058),
     ("thigh", "left_hip_yaw_link", (0.001, 0.0, -0.022), (-0.070, -0.008, -0.175), 0.061),
@@ -65,7 +65,7 @@ CAPSULES: tuple[Capsule, ...] = (
         Capsule(f"right_{part}", link.replace("left_", "right_"), _mirrored(start), _mirrored(end), radius)
         for part, link, start, end, radius in _LEFT
     ),
-    Capsule("trunk", "torso_link", (0.005, 0.0, 0.058), (0.007, 0.0, 0.235), 0.080),
+    Capsule("trunk", "torso_link", (0.003, 0.0, 0.056), (0.006, 0.0, 0.235), 0.081),
     Capsule("head", "torso_link", (-0.003, 0.0, 0.303), (0.011, 0.0, 0.412), 0.081),
     Capsule("pelvis", "pelvis", (0.0, 0.0, -0.060), (0.0, 0.0, -0.100), 0.078),
 )
@@ -113,17 +113,23 @@ class Body:
         tree = Kinematics() if kinematics is None else kinematics
         chains = {capsule.name: tree.chain(capsule.link)[0] for capsule in CAPSULES}
         terms = {joint.motor: joint_terms(joint) for chain in chains.values() for joint in chain}
-        self._terms = np.array([terms[motor] for motor in _MOTORS])  # (23, 3, 4, 4)
+        # pose(q) = A + sin(q) B + (1 - cos(q)) C of all joints at once: one product with (1, sin, cos).
+        a, b, c = np.array([terms[motor] for motor in _MOTORS]).swapaxes(0, 1).reshape(3, len(_MOTORS), 16)
+        spread = np.eye(len(_MOTORS))[:, :, None]
+        self._terms = np.concatenate(
+            [(a + c).reshape(1, -1), (spread * b).reshape(len(_MOTORS), -1), (-spread * c).reshape(len(_MOTORS), -1)]
+        )  # (47, 23 x 16)
         self._frame = np.array([_LINKS.index(capsule.link) for capsule in CAPSULES])
         ends = np.array([[capsule.start, capsule.end] for capsule in CAPSULES])  # (C, 2, 3)
-        self._ends = np.concatenate([ends.swapaxes(1, 2), np.ones((len(CAPSULES), 1, 2))], axis=1)  # (C, 4, 2)
+        self._rays = np.zeros((len(CAPSULES), 4, 2))  # start and direction, homogeneous
+        self._rays[:, :3, 0], self._rays[:, 3, 0], self._rays[:, :3, 1] = ends[:, 0], 1.0, ends[:, 1] - ends[:, 0]
         names = [capsule.name for capsule in CAPSULES]
         first = np.array([names.index(name) for name, _ in PAIRS])
         second = np.array([names.index(name) for _, name in PAIRS])
         radius = np.array([capsule.radius for capsule in CAPSULES])
         self._radii = radius[first] + radius[second]
         length = ((ends[:, 1] - ends[:, 0]) ** 2).sum(axis=1)
-        self._a, self._e = length[first], length[second]
+        self._a, self._e = length[first], length[second]  # above 0: no capsule is a ball
         d1, d2, width = first + len(names), second + len(names), 2 * len(names)
         dots = ((d1, d2), (d1, first), (d1, second), (d2, first), (d2, second))
         dots += ((first, first), (second, second), (first, second))
@@ -138,57 +144,74 @@ class Body:
             for motor in set(levers[first]) ^ set(levers[second]):
                 self.levers[row, motor] = levers[first].get(motor, 0.0) + levers[second].get(motor, 0.0)
 
-    def segments(self, q: DoubleArray) -> DoubleArray:
-        """Return the ends of every capsule's segment in the pelvis frame (N, C, 3, 2) [m].
+    def rays(self, q: DoubleArray) -> DoubleArray:
+        """Return start and direction of every capsule's segment in the pelvis frame (N, C, 3, 2) [m].
 
         :param q: joint positions in motor order (N, 29) [rad].
         """
-        n = len(q)
-        local = turned(self._terms, q[:, _MOTORS])  # (N, 23, 4, 4)
-        elbows = local[:, 21:]
+        n, joints = len(q), len(_MOTORS)
+        angles = q.take(_MOTORS, axis=1)
+        features = np.ones((n, 1 + 2 * joints))
+        np.sin(angles, out=features[:, 1 : 1 + joints])
+        np.cos(angles, out=features[:, 1 + joints :])
+        local = features.dot(self._terms).reshape(n, joints, 4, 4)
         first = local[:, :7]
         second = first @ local[:, 7:14]
         third = second @ local[:, 14:21]
-        elbow = third[:, 1:3] @ elbows
-        frames = np.empty((n, 16, 4, 4))
-        frames[:, 15] = np.eye(4)
+        on_torso = np.empty((n, 8, 4, 4))
+        on_torso[:, :2], on_torso[:, 2:4] = second[:, 1:3], third[:, 1:3]
+        np.matmul(third[:, 1:3], local[:, 21:], out=on_torso[:, 4:6])
+        np.matmul(on_torso[:, 4:6], third[:, 3:5], out=on_torso[:, 6:])
+        frames = np.empty((n, len(_LINKS), 4, 4))
         frames[:, 0] = third[:, 0]
-        on_torso = np.concatenate([second[:, 1:3], third[:, 1:3], elbow, elbow @ third[:, 3:5]], axis=1)
         np.matmul(third[:, :1], on_torso, out=frames[:, 1:9])
-        frames[:, 9:11], frames[:, 11:13], frames[:, 13:15] = first[:, 5:], second[:, 5:], third[:, 5:]
-        ends: DoubleArray = frames[:, self._frame, :3] @ self._ends
-        return ends
+        frames[:, 9:11], frames[:, 11:13], frames[:, 13:15], frames[:, 15] = (
+            first[:, 5:],
+            second[:, 5:],
+            third[:, 5:],
+            _I,
+        )
+        rays: DoubleArray = frames.take(self._frame, axis=1)[:, :, :3] @ self._rays
+        return rays
+
+    def segments(self, q: DoubleArray) -> DoubleArray:
+        """Return both ends of every capsule's segment in the pelvis frame (N, C, 3, 2) [m], for drawing them.
+
+        :param q: joint positions in motor order (N, 29) [rad].
+        """
+        return np.cumsum(self.rays(q), axis=-1)
 
     def distances(self, q: DoubleArray) -> DoubleArray:
         """Return the distance between the surfaces of each of :data:`PAIRS` (N, P) [m]; negative when they overlap.
 
         :param q: joint positions in motor order (N, 29) [rad].
         """
-        ends = self.segments(q)
-        vectors = np.concatenate([ends[..., 0], ends[..., 1] - ends[..., 0]], axis=1)  # (N, 2C, 3) starts, directions
-        products = (vectors @ vectors.swapaxes(1, 2)).reshape(len(q), -1).take(self._products, axis=1)  # (N, 8, P)
+        n = len(q)
+        vectors = self.rays(q).transpose(0, 2, 3, 1).reshape(n, 3, -1)  # (N, 3, 2C) starts, directions
+        products = (vectors.swapaxes(1, 2) @ vectors).reshape(n, -1).take(self._products, axis=1)  # (N, 8, P)
         b, d1p1, d1p2, d2p1, d2p2, p1p1, p2p2, p1p2 = products.swapaxes(0, 1)
         gap = segment_distance(self._a, b, self._e, d1p1 - d1p2, d2p1 - d2p2, p1p1 + p2p2 - 2.0 * p1p2)
-        distances: DoubleArray = gap - self._radii
-        return distances
+        gap -= self._radii
+        return gap
 
 
 def segment_distance(
     a: DoubleArray, b: DoubleArray, e: DoubleArray, c: DoubleArray, f: DoubleArray, rr: DoubleArray
 ) -> DoubleArray:
-    """Return the distance between segments ``p1 + s d1`` and ``p2 + t d2``, s and t within 0 to 1, with ``r = p1 - p2``.
+    """Return the distance between segments ``p1 + s d1`` and ``p2 + t d2``, s and t within 0 to 1; ``r = p1 - p2``.
 
     The nearest points of both lines, cut to the first segment; then the nearest to that on the second, cut; then the
     nearest to that on the first, cut.  Exact, also for parallel segments, where any first point will do (Ericson,
     "Real-Time Collision Detection", 2005, section 5.1.9).
 
-    :param a: ``d1 d1``; ``b``: ``d1 d2``; ``e``: ``d2 d2``; ``c``: ``d1 r``; ``f``: ``d2 r``; ``rr``: ``r r`` [m^2].
+    :param a: ``d1 d1``, above 0; ``b``: ``d1 d2``; ``e``: ``d2 d2``, above 0 [m^2].
+    :param c: ``d1 r``; ``f``: ``d2 r``; ``rr``: ``r r`` [m^2].
     """
-    a, e = np.maximum(a, _TINY), np.maximum(e, _TINY)
     s = _cut((b * f - c * e) / np.maximum(a * e - b * b, _TINY))
     t = _cut((b * s + f) / e)
-    s = _cut((b * t - c) / a)
-    squared = rr + s * (a * s + 2.0 * (c - b * t)) + t * (e * t - 2.0 * f)
+    towards = b * t - c
+    s = _cut(towards / a)
+    squared = rr + s * (a * s - 2.0 * towards) + t * (e * t - 2.0 * f)
     return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
 
@@ -199,6 +222,7 @@ def _cut(share: DoubleArray) -> DoubleArray:
 
 
 _TINY = 1e-30
+_I = np.eye(4)
 
 
 def _levers(chain: list[tuple[int, DoubleArray, DoubleArray]], capsule: Capsule) -> dict[int, float]:

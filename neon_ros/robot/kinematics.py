@@ -38,7 +38,9 @@ class Kinematics:
         self._terms = np.array([joint_terms(joint) for joint in moving_joints])  # (29, 3, 4, 4)
         chains = [self.chain(palm) for palm in PALMS]
         self._palm_motors = np.array([[joint.motor for joint in moving] for moving, _ in chains])  # (2, 10)
-        self._palm_terms = np.array([[joint_terms(joint) for joint in moving] for moving, _ in chains])  # (2, 10, 3, 4, 4)
+        self._palm_terms = np.array(
+            [[joint_terms(joint) for joint in moving] for moving, _ in chains]
+        )  # (2, 10, 3, 4, 4)
         self._palm_axes = np.array([[joint.axis for joint in moving] for moving, _ in chains])  # (2, 10, 3)
         self._palm_ends = np.array([end for _, end in chains])  # (2, 4, 4)
 

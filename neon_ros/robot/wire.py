@@ -29,6 +29,7 @@ from neon_ros.robot.layout import (
 
 _TICK, _IMU, _IMU_TEMPERATURE, _REMOTE = 16, 20, 72, 2032  # payload offsets in LowState
 _TEMPERATURE = LOW_STATE_LAYOUT.motors + 20
+_MOTORSTATE = LOW_STATE_LAYOUT.motors + int(MOTOR_STATE.fields["motorstate"][1])  # type: ignore[index]
 _REMOTE_BYTES = 40
 _MOTOR_FLOATS = ("q", "dq", "tau", "kp", "kd")
 
@@ -115,7 +116,7 @@ class LowCmdFrame(_Frame):
         self._sealed = False
         joints = self._joints
         for row, name, values in zip(joints, _MOTOR_FLOATS, (q, dq, tau, kp, kd), strict=True):
-            if np.shape(values) != (NUM_JOINTS,):
+            if getattr(values, "shape", None) != (NUM_JOINTS,) and np.shape(values) != (NUM_JOINTS,):
                 raise ContractError(refuse(f"LowCmd.{name} shape", np.shape(values), (NUM_JOINTS,)))
             row[:] = values
 
@@ -135,7 +136,7 @@ class LowCmdFrame(_Frame):
 
         :raises ContractError: when a joint holds a value that is not finite (float32), and names it.
         """
-        if not np.isfinite(self._joints).all():
+        if np.count_nonzero(np.isfinite(self._joints)) != self._joints.size:
             row, joint = (int(i) for i in np.argwhere(~np.isfinite(self._joints))[0])
             name = f"LowCmd.{_MOTOR_FLOATS[row]}[{JOINT_NAMES[joint]}]"
             raise ContractError(refuse(name, self._joints[row, joint], "finite float32 values"))
@@ -262,7 +263,7 @@ class LowState(RobotState):
     @property
     def motorstate(self) -> NDArray[np.uint32]:
         """Return fault bits (29,), see :mod:`neon_ros.robot.faults`."""
-        return self._motors()["motorstate"].copy()
+        return np.ndarray((NUM_JOINTS,), "<u4", self.payload, _MOTORSTATE, (MOTOR_STATE.itemsize,))
 
     @property
     def rpy(self) -> DoubleArray:
@@ -324,7 +325,7 @@ def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
     strides = (4, MOTOR_STATE.itemsize)
     view: NDArray[np.float32] = np.ndarray((4, NUM_JOINTS), "<f4", payload, layout.motors + Q_OFFSET, strides)
     imu_view = np.frombuffer(payload, "<f4", 13, _IMU)
-    if not (np.isfinite(view).all() and np.isfinite(imu_view).all()):
+    if np.count_nonzero(np.isfinite(view)) + np.count_nonzero(np.isfinite(imu_view)) != view.size + imu_view.size:
         raise ContractError(refuse("LowState", _not_finite(view, imu_view), "finite values"))
     floats, imu = view.astype(np.float64), imu_view.astype(np.float64)
     heat_strides = (2, MOTOR_STATE.itemsize)

@@ -1,7 +1,7 @@
 """Golden frames: the bytes on the wire, kept once; what makes them is described in ``test_frames.py``.
 
-LowCmd: mode_machine 5, every joint i with q = i/32 - 0.5, dq = i/16 - 1, tau = 1 - i/8, kp = 40 + i, kd = i/4, weight 0.75.
-LowState: mode_machine 15, tick 0x01020304, q = i/64, dq = i/8 - 2, tau = 1 - i/4, ddq = i - 14, an IMU, temperatures, bits.
+LowCmd: mode_machine 5, joint i with q = i/32 - 0.5, dq = i/16 - 1, tau = 1 - i/8, kp = 40 + i, kd = i/4; weight 0.75.
+LowState: mode_machine 15, tick 0x01020304, q = i/64, dq = i/8 - 2, tau = 1 - i/4, ddq = i - 14, IMU, heat, bits.
 The vendor's objects serialise to the same bytes: a test compares them wherever the vendor's SDK is installed.
 """
 

@@ -1,4 +1,4 @@
-"""The state machine and its timers, as a list of transitions typed from the safety card."""
+"""The state machine as a list of transitions typed from the safety card."""
 
 from __future__ import annotations
 
@@ -45,20 +45,3 @@ REFUSED = {tuple(line.split()) for line in REFUSALS.strip().splitlines()}
 def after(state: str, event: str) -> str | None:
     """Return the state after ``event``; ``None`` when it is refused."""
     return None if (state, event) in REFUSED else NEXT.get((state, event), state)
-
-
-class Timers:
-    """What a guard on ``rt/arm_sdk`` must be in, period by period, from what happens to it.
-
-    Times are whole periods, so that nothing is rounded; the bounds are those of the safety card.
-
-    :param period: [s].
-    """
-
-    def __init__(self, period: float, arm: float, stale: float, hold: float, release: float) -> None:
-        self.arm, self.stale, self.hold = (round(x / period) for x in (arm, stale, hold))
-        self.release = round(release / period)
-        self.silent_hold, self.silent_damp, self.quiet = round(0.02 / period), round(0.05 / period), round(0.1 / period)
-        self.state, self.since = "UNCONFIGURED", 0
-        self.chunk_end: int | None = None
-        self.heard: int | None = None

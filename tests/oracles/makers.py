@@ -31,7 +31,7 @@ def measured(tick: int, now: float, q: np.ndarray, dq: np.ndarray | None = None,
 
 def action_chunk(**changes: object) -> ActionChunk:
     """Return a valid chunk of four steps at 20 ms, stamped 0 ns, all joints of its mode at 0.1 rad."""
-    names = robot.MODE_JOINTS[str(changes.get("mode", "arms_only"))]
+    names = robot.MODE_JOINTS.get(str(changes.get("mode")), robot.MODE_JOINTS["arms_only"])
     fields: dict[str, object] = {
         "stamp_ns": 0,
         "epoch": 1,

@@ -103,9 +103,7 @@ def flown_stop(
     raise AssertionError("never at rest")
 
 
-def motor_torque(
-    kp: float, kd: float, tau: float, q: float, dq: float, measured_q: float, measured_dq: float
-) -> float:
+def motor_torque(kp: float, kd: float, tau: float, q: float, dq: float, measured_q: float, measured_dq: float) -> float:
     """Return what the motor applies [N m]: the vendor's law, one joint, plain numbers."""
     return tau + kp * (q - measured_q) + kd * (dq - measured_dq)
 

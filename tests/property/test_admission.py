@@ -45,7 +45,7 @@ def state_of(admission: Admission) -> dict[str, object]:
 def spoil(rng: np.random.Generator, chunk: ActionChunk, now_ns: int, newest: int) -> ActionChunk:
     """Return the chunk with one thing wrong with it."""
     changes: dict[str, Any] = {}
-    kind = int(rng.integers(0, 16))
+    kind = int(rng.integers(0, 17))
     if kind <= 2:
         q = chunk.q.astype(np.float64)
         q[rng.integers(len(q)), rng.integers(q.shape[1])] = BAD_NUMBERS[rng.integers(len(BAD_NUMBERS))]
@@ -82,6 +82,8 @@ def spoil(rng: np.random.Generator, chunk: ActionChunk, now_ns: int, newest: int
         changes["dt"] = [0.0, -0.02, math.nan, math.inf, 0.004, 0.6, None, "0.02", True][rng.integers(9)]
     elif kind == 14:
         changes["base_velocity"] = [chunk.base_velocity[:-1], chunk.base_velocity[:, :2], None][rng.integers(3)]
+    elif kind == 15:
+        changes[("head_id", "checksum")[int(rng.integers(2))]] = ["another", "", None, 7][int(rng.integers(4))]
     else:
         changes["q"], changes["base_velocity"] = np.zeros((65, 14)), np.zeros((65, 3))
     return ActionChunk(**{**vars(chunk), **changes})
@@ -125,7 +127,7 @@ def test_i10_a_million_refused_chunks_leave_no_bit_behind() -> None:
     assert sum(one[0] for one in found) >= REFUSALS
     seen = set.union(*(set(one[2]) for one in found))
     assert seen >= {"mode", "joint names", "shape", "not finite", "position", "base velocity", "dt", "horizon", "stale",
-                    "future", "stamp", "not newer", "epoch", "sequence"}  # fmt: skip
+                    "future", "stamp", "not newer", "epoch", "sequence", "head"}  # fmt: skip
 
 
 def guarded_stream(chunks: Iterator[tuple[int, AdmittedChunk | None]], noise: np.random.Generator | None) -> bytes:
@@ -260,7 +262,9 @@ def permute_many(seed: int, count: int) -> int:
             done += 1
             if number % 10 == 0:
                 wrong = list(given)
-                wrong[int(rng.integers(len(wrong)))] = str(rng.choice(["tail_joint", given[0] if order[0] else given[1]]))
+                wrong[int(rng.integers(len(wrong)))] = str(
+                    rng.choice(["tail_joint", given[0] if order[0] else given[1]])
+                )
                 for bad in (tuple(wrong), given[1:], (*given, given[0]), (*given, "tail_joint")):
                     if sorted(bad) == sorted(given):
                         continue

@@ -24,6 +24,7 @@ from oracles.motion import Bounds, Brake, Spline, Worst, flown_stop
 from oracles.parallel import PROCESSES, spread
 from oracles.scale import scaled
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
 DT = 0.002
 WIDTH = 2048  # joints side by side
 BLOCK = 25  # ticks of one trajectory, at least
@@ -94,7 +95,12 @@ def fly_against_an_adversary(seed: int, ticks: int) -> Flight:
     """Let the limiter follow references that no policy should send."""
     rng = np.random.default_rng(seed)
     bounds = bounds_of(rng, WIDTH)
-    limiter, adversary, brake, flight = Limiter(MotionLimits(*bounds), DT), Adversary(bounds, rng), Brake(bounds), Flight()
+    limiter, adversary, brake, flight = (
+        Limiter(MotionLimits(*bounds), DT),
+        Adversary(bounds, rng),
+        Brake(bounds),
+        Flight(),
+    )
     path, holding = np.empty((BLOCK + 3, WIDTH)), False
     for block in range(ticks // BLOCK):
         if block % 80 == 0:  # a new start anywhere, a few outside the range
@@ -207,7 +213,9 @@ def fly_transparently(seed: int, chunks: int) -> tuple[Flight, float, int]:
         chunk = AdmittedChunk(begin, dt, q, np.ones(WIDTH, dtype=bool), np.zeros((horizon, 3)), 1, number)
         timeline.join(chunk, begin, *limiter.state)
         limiter.meet()
-        path[:3] = wanted.at(0.0)[0] + np.arange(-2, 1)[:, None] * DT * wanted.at(0.0)[1]  # as if it had come at that speed
+        path[:3] = (
+            wanted.at(0.0)[0] + np.arange(-2, 1)[:, None] * DT * wanted.at(0.0)[1]
+        )  # as if it had come at that speed
         path[:3] += (np.arange(-2, 1)[:, None] * DT) ** 2 / 2 * wanted.at(0.0)[2]
         for k in range(1, (horizon - 1) * every + 1):
             reference = timeline.sample(begin + k * DT).reference
@@ -310,3 +318,48 @@ def test_i09_a_chunk_inside_the_limits_is_reproduced(transparent: tuple[Flight, 
 
 def test_i19_whatever_differs_from_the_reference_has_a_reason(flight: Flight) -> None:
     assert flight.silent_changes == 0
+
+
+def test_many_joints_side_by_side_are_each_what_it_would_be_alone() -> None:
+    """The batch that the proofs fly, against limiters of one joint each and of 29, period by period.
+
+    Each period begins in the same state.  What passes or stops is equal to the bit; what Ruckig plans is equal to the
+    last place or two, for it rounds the end of a joint's motion differently while other joints still move; where two
+    candidates are equally good, that may choose the other.
+    """
+    rng = np.random.default_rng(29)
+    n, ticks = 58, -(-scaled(100_000) // 58)
+    bounds = bounds_of(rng, n)
+    adversary = Adversary(bounds, rng)
+    parts = [np.arange(29, 58), *np.arange(29)[:, None]]
+    whole = Limiter(MotionLimits(*bounds), DT)
+    alone = [Limiter(MotionLimits(*(part[rows] for part in bounds)), DT) for rows in parts]
+    planned = ties = 0
+    for k in range(ticks):
+        if k % 500 == 0:
+            q = rng.uniform(bounds.lower - 0.1, bounds.upper + 0.1)
+            for limiter, rows in ((whole, slice(None)), *zip(alone, parts, strict=True)):
+                limiter.start(q[rows])
+        if k % 40 == 0:
+            adversary.draw()
+        rows_of = adversary.at(k * DT)
+        stopping, parting = k % 97 > 90, k % 31 == 0
+        for limiter, rows in zip(alone, parts, strict=True):
+            limiter.state = whole.state[:, rows].copy()
+        for limiter, rows in ((whole, slice(None)), *zip(alone, parts, strict=True)):
+            if parting:
+                limiter.part()
+            if stopping:
+                limiter.stop()
+            else:
+                limiter.step(Reference(np.ascontiguousarray(rows_of[:, rows]), np.abs(rows_of[3, rows])))
+        together = np.concatenate([limiter.state for limiter in (*alone[1:], alone[0])], axis=1)
+        same = together == whole.state
+        planned += int((~same.all(axis=0)).sum())
+        assert same[:, whole.reasons == 0].all()
+        close = np.isclose(together, whole.state, rtol=1e-12, atol=1e-13).all(axis=0)
+        ties += int((~close).sum())
+        reasons = np.concatenate([limiter.reasons for limiter in (*alone[1:], alone[0])])
+        np.testing.assert_array_equal(reasons[close], whole.reasons[close])
+    assert planned < 0.1 * n * ticks
+    assert ties < 2e-3 * n * ticks

@@ -34,15 +34,18 @@ GUARD = {
     "period": (0.001, 0.02), "arm_seconds": (0.2, 10.0), "release_seconds": (0.2, 2.0), "damp_seconds": (0.02, 0.2),
     "stale_after": (0.0, 0.1), "hold_seconds": (0.1, 2.0), "silent_hold": (0.005, 0.02), "silent_damp": (0.01, 0.05),
     "outliers": (1, 3), "max_dq": (1.0, 10.0), "max_gyroscope": (0.5, 6.0), "max_jump": (0.05, 0.3),
-    "max_tilt": (0.1, 1.0), "max_temperature": (40.0, 85.0), "derate_from": (0.1, 0.8), "derate_to": (0.1, 1.0),
+    "max_tilt": (0.1, 1.0), "max_casing": (40.0, 85.0), "max_winding": (40.0, 120.0),
+    "derate_from": (0.1, 0.8), "derate_to": (0.1, 1.0), "min_charge": (20.0, 90.0),
     "torque_margin": (0.1, 1.0), "following_error": (0.05, 0.3), "following_seconds": (0.02, 0.1),
     "arm_max_dq": (0.1, 2.0), "base_acceleration": (0.1, 2.0), "base_yaw_acceleration": (0.1, 4.0),
+    "collision_stop": (0.01, 0.05), "collision_slow": (0.04, 0.2),
 }  # fmt: skip
 TIMELINE = {"fade": (0.02, 0.2), "longest_fade": (0.02, 1.0), "share": (0.05, 0.9), "rest": (0.05, 1.0)}
 DEFAULTS = {
     "period": 0.002, "arm_seconds": 2.0, "release_seconds": 1.0, "damp_seconds": 0.2, "stale_after": 0.1,
     "hold_seconds": 2.0, "silent_hold": 0.02, "silent_damp": 0.05, "outliers": 3, "max_dq": 10.0, "max_gyroscope": 6.0,
-    "max_jump": 0.3, "max_tilt": 1.0, "max_temperature": 85.0, "derate_from": 0.8, "derate_to": 0.5,
+    "max_jump": 0.3, "max_tilt": 1.0, "max_casing": 85.0, "max_winding": 120.0, "derate_from": 0.8, "derate_to": 0.5,
+    "min_charge": 20.0, "collision_stop": 0.01, "collision_slow": 0.04,
     "torque_margin": 0.9, "following_error": 0.3, "following_seconds": 0.1, "arm_max_dq": 1.0, "base_acceleration": 1.0,
     "base_yaw_acceleration": 2.0,
 }  # fmt: skip
@@ -131,14 +134,17 @@ def test_a_hundred_thousand_wrong_sets_are_refused_and_change_nothing() -> None:
         elif kind == "node":
             node = nodes[int(rng.integers(len(nodes)))]
             item = dataclasses.fields(NODES[node])[int(rng.integers(len(dataclasses.fields(NODES[node]))))]
-            refused(lambda i=item, v=_wrong_for(rng, item): check_value(f"{node}.{i.name}", i, v), item.name)
+            spoilt = _wrong_for(rng, item)
+            refused(lambda i=item, v=spoilt, n=node: check_value(f"{n}.{i.name}", i, v), item.name)
         else:
             name = names[1 + int(rng.integers(len(names) - 1))]
             text = str(wrong_number(rng, *GUARD[name]))
             if text in ("True", "False") or not _outside(text, *GUARD[name]):
                 text = "x"
-            spoilt = str(rng.choice([f"{name}={text}", f"no_{name}=1", name, f"{name}=", "=", "", f"{name}:1", "period=1"]))
-            refused(lambda t=spoilt: guard_config([t], 500.0, simulated=False), "")
+            line = str(
+                rng.choice([f"{name}={text}", f"no_{name}=1", name, f"{name}=", "=", "", f"{name}:1", "period=1"])
+            )
+            refused(lambda t=line: guard_config([t], 500.0, simulated=False), "")
     assert sum(counts.values()) == SETS
     assert (repr(guard.config), repr(guard.report()), guard.limiter.limits) == before
 

@@ -130,7 +130,9 @@ class Bench:
         t0 = self.now - 0.4 * self.period
         q = np.full((steps, 29), 0.001 * (self.sequence % 7)) * MOVED
         self.guard.submit(AdmittedChunk(t0, dt, q, MOVED, np.zeros((steps, 3)), 1, self.sequence))
-        return round((steps - 1) * dt / self.period) + 10  # the first tick that lies beyond (0.6 of a period before it does not)
+        return (
+            round((steps - 1) * dt / self.period) + 10
+        )  # the first tick that lies beyond (0.6 of a period before it does not)
 
     def arm(self, full: bool = True) -> None:
         """Arm between two ticks; unless ``full`` stay in ARMING."""
@@ -156,7 +158,9 @@ class Bench:
 
 def trace(bench: Bench, rng: np.random.Generator) -> str:
     """Lead a guard through one way from ACTIVE (or ARMING) down; return its name."""
-    kind = str(rng.choice(["used up", "resumed", "silent", "stuck", "spikes", "fall", "hot", "arming", "stop", "pause"]))
+    kind = str(
+        rng.choice(["used up", "resumed", "silent", "stuck", "spikes", "fall", "hot", "arming", "stop", "pause"])
+    )
     if kind == "arming":
         bench.arm(full=False)
         bench.quiet(1, "ARMING")

@@ -27,7 +27,10 @@ def test_i07_torque_is_bounded_for_five_million_joints() -> None:
     for _ in range(10):
         shape = (rows, 29)
         wide = 10.0 ** rng.uniform(-3, 6, shape)
-        q, measured_q = rng.uniform(-3, 3, shape), rng.uniform(-3, 3, shape) * np.where(rng.random(shape) < 0.1, wide, 1)
+        q, measured_q = (
+            rng.uniform(-3, 3, shape),
+            rng.uniform(-3, 3, shape) * np.where(rng.random(shape) < 0.1, wide, 1),
+        )
         dq, measured_dq = rng.uniform(-10, 10, shape), rng.uniform(-40, 40, shape)
         tau = rng.uniform(-50, 50, shape) * (rng.random(shape) < 0.5)
         kp, kd = rng.uniform(0, 300, shape), rng.uniform(0, 10, shape)

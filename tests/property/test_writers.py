@@ -145,4 +145,3 @@ def test_i18_never_armed_beside_another_writer_and_damped_when_one_comes() -> No
     schedules, armed, refused, damped = (sum(one[i] for one in found) for i in range(4))
     assert schedules >= SCHEDULES
     assert armed > 0.2 * SCHEDULES and refused > 0.05 * SCHEDULES and damped > 0.05 * SCHEDULES
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -124,5 +125,92 @@ def running() -> Callable[..., AbstractContextManager[NodeProcess]]:
 def peer(ros_domain: int) -> Iterator[Peer]:
     """A ROS node in the test, on a domain of its own."""
     made = Peer()
+    yield made
+    made.close()
+
+
+class FakeMotor:
+    """Plays the motor process of a session: writes state and report, answers requests, keeps the chunks.
+
+    :param session: name of the session.
+    :param robot: ``sim`` or ``real``, as its memory tells.
+    """
+
+    def __init__(self, session: str, robot: str = "real") -> None:
+        import numpy as np
+
+        from neon_ros.motor.records import MotorReport
+        from neon_ros.motor.shared import MotorMemory
+
+        self.session, self.robot = session, robot
+        self.q = np.linspace(-0.2, 0.2, 29)
+        self.memory = MotorMemory.create(session, "arms_only", robot=robot)
+        self.report = MotorReport(state="INACTIVE", reason="for a test", mode="arms_only", mode_machine=5)
+        self.chunks: list[Any] = []
+        self.requests: list[str] = []
+        self.answer = True
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def again(self) -> FakeMotor:
+        """Return the session's next motor process."""
+        return FakeMotor(self.session, self.robot)
+
+    def arguments(self, **more: str) -> list[str]:
+        """Return the command line of a ``g1_command`` for this motor."""
+        values = {"session": self.session, "mode": "arms_only", **more}
+        return ["--ros-args", *(word for name, value in values.items() for word in ("-p", f"{name}:={value}"))]
+
+    def unsigned(self, peer: Peer, sequence: int, **changes: Any) -> Any:
+        """Return a chunk of now."""
+        from neon_ros.bridge.examples import make_example
+        from neon_ros.contracts import ActionChunk
+
+        return dataclasses.replace(make_example(ActionChunk, peer.now_ns()), sequence=sequence, **changes)
+
+    def chunk(self, peer: Peer, sequence: int, **changes: Any) -> Any:
+        """Return the message of a chunk of now, signed with the session's key as the head would."""
+        from neon_ros.bridge.chunk import chunk_to_msg
+        from neon_ros.motor.key import KeyFile
+
+        return chunk_to_msg(KeyFile(self.session).key().signed(self.unsigned(peer, sequence, **changes)))
+
+    def _run(self) -> None:
+        import numpy as np
+
+        from neon_ros.robot.wire import LowStateFrame
+
+        frame = LowStateFrame()
+        frame.set_mode(0, 5)
+        frame.set_imu((1.0, 0, 0, 0), (0, 0, 0), (0, 0, 9.81), (0, 0, 0))
+        tick = 0
+        while not self._stop.wait(0.004):
+            tick += 4
+            now = time.monotonic_ns()
+            frame.fill(tick, self.q, np.zeros(29), np.zeros(29))
+            self.memory.beat(now)
+            self.memory.write_state(bytes(frame.seal()), now)
+            self.memory.write_report(dataclasses.replace(self.report, steady_ns=now))
+            for kind in self.memory.take_requests():
+                self.requests.append(kind)
+                if kind == "mode" and self.answer:
+                    self.memory.mode = self.memory.wanted_mode
+                self.memory.give_answer(kind, self.answer, f"{kind} as asked")
+            chunk = self.memory.take_chunk()
+            if chunk is not None:
+                self.chunks.append(chunk)
+
+    def close(self) -> None:
+        """End as the motor process would."""
+        self._stop.set()
+        self._thread.join()
+        self.memory.close()
+
+
+@pytest.fixture
+def motor(ros_domain: int, request: pytest.FixtureRequest) -> Iterator[FakeMotor]:
+    """A motor process played by the test; parametrize indirectly with ``sim`` for a simulated robot's."""
+    made = FakeMotor(f"test_g1_{ros_domain}", getattr(request, "param", "real"))
     yield made
     made.close()

@@ -17,6 +17,8 @@ import numpy as np
 from neon_ros.motor.link import Link
 from neon_ros.motor.realtime import quiet_interpreter, receive_under_fifo, sleep_until
 from neon_ros.motor.rpc import CHECK_MODE, RELEASE_MODE, SELECT_MODE, SET_VELOCITY, RpcServer
+from neon_ros.robot.battery import encode_battery
+from neon_ros.robot.remote import remote_with
 from neon_ros.robot.wire import LowStateFrame, decode_low_cmd
 
 TOPICS = ("rt/lowcmd", "rt/arm_sdk")
@@ -30,6 +32,8 @@ def main() -> None:
     parser.add_argument("--mode-machine", type=int, default=5)
     parser.add_argument("--stubborn", action="store_true", help="never release the motors")
     parser.add_argument("--silent-after", type=float, default=1e9, help="stop LowState after so many seconds")
+    parser.add_argument("--buttons", default="", help="held down on the remote once somebody commands the robot")
+    parser.add_argument("--charge", type=int, default=-1, help="of the battery; -1 says nothing of it")
     options = parser.parse_args()
 
     receive_under_fifo()  # where allowed: a robot is never late, however busy the machine that tests
@@ -60,7 +64,7 @@ def main() -> None:
         RpcServer(link, "sport", {SET_VELOCITY: walk}),
     )
     readers = [link.low_cmd_reader(topic) for topic in TOPICS]
-    writer = link.low_state_writer()
+    writer, battery = link.low_state_writer(), link.battery_writer()
     frame = LowStateFrame()
     frame.set_mode(0, options.mode_machine)
     frame.set_imu([1, 0, 0, 0], [0, 0, 0], [0, 0, 9.81], [0, 0, 0])
@@ -90,7 +94,11 @@ def main() -> None:
             heard.append((now, index, cmd.q, cmd.dq, cmd.kp, cmd.kd, cmd.weight, cmd.mode_machine))
             share = cmd.weight if index else 1.0
             q += share * (cmd.kp > 0) * (cmd.q - q)
+        if options.buttons and len(heard) == 500:
+            frame.set_remote(remote_with(*options.buttons.split("+")))
         tick = (now - began) // 1_000_000
+        if options.charge >= 0 and tick % 100 < 2:
+            battery.write(encode_battery(options.charge))
         if tick < options.silent_after * 1000:
             frame.fill(tick, q, np.zeros(29), np.zeros(29))
             writer.write(frame.seal())

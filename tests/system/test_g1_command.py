@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,87 +20,30 @@ from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import Trigger
 
 from neon_ros.bridge import topics
-from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.examples import make_example
 from neon_ros.bridge.robot import command_from_msg, hands_from_msg, imu_from_msg, joints_from_msg
 from neon_ros.contracts import ActionChunk
-from neon_ros.motor.records import MotorReport
-from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.joints import JOINT_NAMES
-from neon_ros.robot.wire import LowCmdFrame, LowStateFrame
+from neon_ros.robot.wire import LowCmdFrame
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
 
 pytestmark = pytest.mark.system
-Q = np.linspace(-0.2, 0.2, 29)
 
 
-class Motor:
-    """Plays the motor process: writes state and report, answers requests, keeps the chunks."""
-
-    def __init__(self, session: str) -> None:
-        self.memory = MotorMemory.create(session, "arms_only")
-        self.report = MotorReport(state="INACTIVE", reason="for a test", mode="arms_only", mode_machine=5)
-        self.chunks: list[Any] = []
-        self.requests: list[str] = []
-        self.answer = True
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        frame = LowStateFrame()
-        frame.set_mode(0, 5)
-        frame.set_imu((1.0, 0, 0, 0), (0, 0, 0), (0, 0, 9.81), (0, 0, 0))
-        tick = 0
-        while not self._stop.wait(0.004):
-            tick += 4
-            now = time.monotonic_ns()
-            frame.fill(tick, Q, np.zeros(29), np.zeros(29))
-            self.memory.beat(now)
-            self.memory.write_state(bytes(frame.seal()), now)
-            self.memory.write_report(dataclasses.replace(self.report, steady_ns=now))
-            for kind in self.memory.take_requests():
-                self.requests.append(kind)
-                if kind == "mode" and self.answer:
-                    self.memory.mode = self.memory.wanted_mode
-                self.memory.give_answer(kind, self.answer, f"{kind} as asked")
-            chunk = self.memory.take_chunk()
-            if chunk is not None:
-                self.chunks.append(chunk)
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.memory.close()
+simulated = pytest.mark.parametrize("motor", ["sim"], indirect=True)
 
 
-@pytest.fixture
-def motor(ros_domain: int) -> Iterator[Motor]:
-    made = Motor(f"test_g1_{ros_domain}")
-    yield made
-    made.close()
-
-
-def arguments(ros_domain: int, **more: str) -> list[str]:
-    values = {"session": f"test_g1_{ros_domain}", "mode": "arms_only", **more}
-    return ["--ros-args", *(word for name, value in values.items() for word in ("-p", f"{name}:={value}"))]
-
-
-def chunk(peer: Any, sequence: int) -> ActionChunkMsg:
-    return chunk_to_msg(dataclasses.replace(make_example(ActionChunk, peer.now_ns()), sequence=sequence))
-
-
-def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_domain: int, motor: Motor) -> None:
+def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_domain: int, motor: Any) -> None:
     joints = peer.listen(JointState, topics.JOINT_STATES, topics.SENSOR_IN)
     imus = peer.listen(Imu, topics.IMU, topics.SENSOR_IN)
     hands = peer.listen(PoseArray, topics.EEF_POSES, topics.SENSOR_IN)
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
     diagnostics = peer.listen(DiagnosticArray, topics.DIAGNOSTICS, topics.EVERY_IN)
     chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
-    with running("neon_ros.nodes.g1_command", *arguments(ros_domain)) as node:
+    with running("neon_ros.nodes.g1_command", *motor.arguments()) as node:
         peer.until(lambda: joints and imus and hands and reports and diagnostics, "the robot's state")
-        np.testing.assert_allclose(joints_from_msg(joints[-1]).q, Q, atol=1e-6)
+        np.testing.assert_allclose(joints_from_msg(joints[-1]).q, motor.q, atol=1e-6)
         age = peer.now_ns() - joints_from_msg(joints[-1]).stamp_ns
         assert 0 <= age < 60e9
         np.testing.assert_allclose(imu_from_msg(imus[-1]).gravity(), [0, 0, -1], atol=1e-6)
@@ -111,7 +52,7 @@ def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_dom
         assert peer.call(GetState, "g1_command/get_state").current_state.label == "active"
 
         numbers = iter(range(1, 10_000))
-        peer.until(lambda: motor.chunks, "a chunk", lambda: chunks.publish(chunk(peer, next(numbers))))
+        peer.until(lambda: motor.chunks, "a chunk", lambda: chunks.publish(motor.chunk(peer, next(numbers))))
         np.testing.assert_allclose(motor.chunks[-1].q[:, 15:29], make_example(ActionChunk).q, atol=1e-6)
         assert motor.chunks[-1].moved.sum() == 14
 
@@ -123,20 +64,24 @@ def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_dom
         assert motor.requests == ["arm", "disarm", "stop", "arm"]
 
         taken = len(motor.chunks)
+        other = motor.chunk(peer, next(numbers), mode="whole_body")
+        said = "chunk.mode: got whole_body; allowed: arms_only"
+        peer.until(lambda: said in node.text, said, lambda: chunks.publish(other))
         for change, message in (
-            ({"mode": "whole_body"}, "chunk.mode: got whole_body; allowed: arms_only"),
+            ({"mode": "whole_body"}, "chunk.mac: got a MAC that does not fit"),
             ({"horizon": 3}, "chunk.q length: got 224"),
-            ({"header": make_old(peer)}, "chunk.valid_until"),
+            ({"header": make_old(motor.chunk(peer, 1))}, "chunk.valid_until"),
         ):
-            broken = chunk(peer, next(numbers))
+            broken = motor.chunk(peer, next(numbers))
             for name, value in change.items():
                 setattr(broken, name, value)
             peer.until(lambda m=message: m in node.text, message, lambda b=broken: chunks.publish(b))
-        replayed = chunk(peer, 1)
+        replayed = motor.chunk(peer, 1)
         peer.until(lambda: "newer than" in node.text, "a refused replay", lambda: chunks.publish(replayed))
         assert len(motor.chunks) == taken
         peer.until(lambda: reports[-1].chunks_refused >= 2, "counted refusals")
         assert reports[-1].chunks_admitted >= 1 and reports[-1].last_refusal
+        assert reports[-1].alarms >= 4 and "newer than" in reports[-1].last_alarm
 
         assert node.end() == 0
         assert "Traceback" not in node.text
@@ -146,8 +91,8 @@ def test_state_chunks_and_requests_go_both_ways(peer: Any, running: Any, ros_dom
     assert motor.requests[-1] == "disarm"
 
 
-def make_old(peer: Any) -> Any:
-    header = chunk(peer, 1).header
+def make_old(msg: Any) -> Any:
+    header = msg.header
     header.stamp.sec -= 3600
     return header
 
@@ -173,44 +118,57 @@ def test_what_the_motors_are_commanded_is_published_by_name(
 
 
 def test_two_publishers_of_chunks_keep_the_robot_from_being_armed(
-    peer: Any, running: Any, ros_domain: int, motor: Motor
+    peer: Any, running: Any, ros_domain: int, motor: Any
 ) -> None:
     for _ in range(2):
         peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
-    with running("neon_ros.nodes.g1_command", *arguments(ros_domain)) as node:
+    with running("neon_ros.nodes.g1_command", *motor.arguments()) as node:
         peer.until(lambda: reports, "a report")
         answer = peer.call(Trigger, topics.ARM)
-        assert not answer.success and "2 publishers of action_chunk; allowed: an active node" in answer.message
+        assert not answer.success and "publishers of action_chunk: got 2 (/test_peer (" in answer.message
         assert "arm" not in motor.requests
         assert node.end() == 0
 
 
-def test_autostart_arms_a_simulated_robot_once(peer: Any, running: Any, ros_domain: int, motor: Motor) -> None:
+@simulated
+def test_autostart_arms_a_simulated_robot_once(peer: Any, running: Any, ros_domain: int, motor: Any) -> None:
     chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
     numbers = iter(range(1, 10_000))
-    with running("neon_ros.nodes.g1_command", *arguments(ros_domain, robot="sim", autostart="true")) as node:
+    with running("neon_ros.nodes.g1_command", *motor.arguments(robot="sim", autostart="true")) as node:
         peer.until(lambda: reports, "a report")
         assert not motor.requests
-        peer.until(lambda: "arm" in motor.requests, "arm", lambda: chunks.publish(chunk(peer, next(numbers))))
+        peer.until(lambda: "arm" in motor.requests, "arm", lambda: chunks.publish(motor.chunk(peer, next(numbers))))
         motor.report = dataclasses.replace(motor.report, state="DAMPING", reason="for a test")
         peer.until(lambda: reports[-1].state == "DAMPING", "damping")
         motor.report = dataclasses.replace(motor.report, state="INACTIVE")
         ends = time.monotonic() + 3.0
-        peer.until(lambda: time.monotonic() > ends, "", lambda: chunks.publish(chunk(peer, next(numbers))))
+        peer.until(lambda: time.monotonic() > ends, "", lambda: chunks.publish(motor.chunk(peer, next(numbers))))
         assert motor.requests == ["arm"]
         assert node.end() == 0
 
 
-def test_a_motor_of_another_mode_is_not_taken(running: Any, ros_domain: int, motor: Motor) -> None:
-    words = arguments(ros_domain, mode="upper_body", motor_timeout="1.0")
+def test_a_motor_of_another_mode_is_not_taken(running: Any, ros_domain: int, motor: Any) -> None:
+    words = motor.arguments(mode="upper_body", motor_timeout="1.0")
     with running("neon_ros.nodes.g1_command", *words) as node:
         assert node.wait() == 2
         assert "mode of the motor process: got arms_only; allowed: upper_body" in node.text
 
 
-def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_domain: int, motor: Motor) -> None:
+def test_a_second_g1_command_leaves_and_the_first_goes_on(peer: Any, running: Any, ros_domain: int, motor: Any) -> None:
+    reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
+    with running("neon_ros.nodes.g1_command", *motor.arguments()) as first:
+        peer.until(lambda: reports, "a report")
+        with running("neon_ros.nodes.g1_command", *motor.arguments()) as second:
+            assert second.wait() == 2, "long before the 20 s that a motor process may take"
+            assert f"command of session 'test_g1_{ros_domain}': got a second one" in second.text
+        reports.clear()
+        peer.until(lambda: reports, "a report after it")
+        assert first.end() == 0 and "arm" not in motor.requests
+
+
+def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_domain: int, motor: Any) -> None:
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
     chunks = peer.node.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
     client = peer.node.create_client(SetParameters, "g1_command/set_parameters")
@@ -228,7 +186,7 @@ def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_doma
         return str(future.result().values[0].string_value)
 
     getter = peer.node.create_client(GetParameters, "g1_command/get_parameters")
-    with running("neon_ros.nodes.g1_command", *arguments(ros_domain)) as node:
+    with running("neon_ros.nodes.g1_command", *motor.arguments()) as node:
         peer.until(lambda: reports and client.service_is_ready() and getter.service_is_ready(), "a report")
         assert set_to("mode", "legs") == (False, "mode: got legs; allowed: arms_only, upper_body, whole_body")
         assert not set_to("mode", 3)[0] and not set_to("session", "other")[0]
@@ -240,7 +198,7 @@ def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_doma
         assert motor.memory.mode == "upper_body"
         message = "chunk.mode: got arms_only; allowed: upper_body"
         numbers = iter(range(1, 10_000))
-        peer.until(lambda: message in node.text, message, lambda: chunks.publish(chunk(peer, next(numbers))))
+        peer.until(lambda: message in node.text, message, lambda: chunks.publish(motor.chunk(peer, next(numbers))))
         assert "arm" not in motor.requests and not motor.chunks
         motor.memory.mode = "arms_only"  # as after a motor that answered too late
         answer = peer.call(Trigger, topics.ARM)
@@ -248,17 +206,24 @@ def test_the_mode_of_a_silent_motor_can_be_set(peer: Any, running: Any, ros_doma
         assert node.end() == 0 and "Traceback" not in node.text
 
 
+def test_a_motor_of_another_robot_is_not_taken(running: Any, ros_domain: int, motor: Any) -> None:
+    words = motor.arguments(robot="sim", insecure="true", motor_timeout="1.0")
+    with running("neon_ros.nodes.g1_command", *words) as node:
+        assert node.wait() == 2
+        assert "robot of the motor process: got real; allowed: sim" in node.text
+
+
 def test_a_motor_that_comes_back_is_found_and_nothing_is_armed(
-    peer: Any, running: Any, ros_domain: int, motor: Motor
+    peer: Any, running: Any, ros_domain: int, motor: Any
 ) -> None:
     reports = peer.listen(GuardReport, topics.GUARD_REPORT, topics.EVERY_IN)
-    with running("neon_ros.nodes.g1_command", *arguments(ros_domain)) as node:
+    with running("neon_ros.nodes.g1_command", *motor.arguments()) as node:
         peer.until(lambda: reports, "a report")
         motor.close()
         peer.until(lambda: "the motor process has left" in node.text, "word on the motor")
         answer = peer.call(Trigger, topics.ARM)
         assert not answer.success and "no motor process" in answer.message
-        other = Motor(f"test_g1_{ros_domain}")
+        other = motor.again()
         try:
             reports.clear()
             peer.until(lambda: reports, "a report of the new motor")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("launch_ros")
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    TimerAction,
+)
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 from launch.utilities import perform_substitutions
 from launch_ros.actions import Node
@@ -16,10 +24,12 @@ from launch_ros.actions import Node
 from launch import LaunchContext
 from neon_ros.errors import ConfigError
 from neon_ros.graph import ARGUMENTS, ENTRIES, build
+from neon_ros.launching import _again
+from neon_ros.respawn import Respawn
 
 pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
-LAUNCHED = [entry for entry in ENTRIES if entry != "operator"]
+LAUNCHED = [entry for entry in ENTRIES if entry not in ("operator", "check")]
 
 
 def described(entry: str) -> list[Any]:
@@ -87,6 +97,16 @@ def test_conditions_follow_the_arguments() -> None:
     composed = resolved("g1_bringup", composed="true", view="false")
     executables = [action.node_executable for action in composed if isinstance(action, Node)]
     assert executables == ["container", "sim_sensors"]
+
+
+def test_a_crashed_node_is_started_again_twice_and_then_stays_down() -> None:
+    process = next(process for process in build({}).processes if process.name == "action_head")
+    ended, crash = _again(process, Respawn()), SimpleNamespace(returncode=-9)
+    for _ in range(2):
+        said, timer = ended(crash, LaunchContext())
+        assert isinstance(said, LogInfo) and isinstance(timer, TimerAction)
+    assert len(ended(crash, LaunchContext())) == 1
+    assert len(_again(process, Respawn())(SimpleNamespace(returncode=2), LaunchContext())) == 1
 
 
 def test_a_refused_value_ends_the_launch_before_anything_starts() -> None:

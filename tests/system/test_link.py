@@ -52,6 +52,16 @@ def test_the_newest_payload_arrives_unchanged_and_once(link: Link) -> None:
     for tick in range(20):
         writer.write(state(tick))
     assert reader.wait_newest(5.0) == state(19) and reader.take_newest() is None
+    writer.write(state(20))
+    deadline = time.monotonic_ns() + 5_000_000_000
+    assert reader.wait_until(deadline) and reader.hold() and not reader.hold()
+    assert not reader.wait_until(time.monotonic_ns() + 10_000_000), "what is held does not count as new"
+    assert reader.take_newest() == state(20) and reader.take_newest() is None
+    writer.write(state(21))
+    assert reader.wait_until(deadline) and reader.hold()
+    writer.write(state(22))
+    assert reader.wait_until(deadline) and reader.take_newest() == state(22), "the newest, not what was held"
+    assert not reader.wait_until(0)
 
 
 def test_a_waiting_reader_is_woken(link: Link) -> None:

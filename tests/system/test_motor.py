@@ -247,6 +247,50 @@ def test_the_guardian_lets_go_of_the_arms_when_the_motor_dies(rig: Rig) -> None:
     assert np.ptp(heard["q"], axis=0).max() == 0.0 and (heard["kp"][:, 12:] > 0).all(), "the pose is held"
 
 
+@pytest.mark.parametrize(("mode", "buttons"), [("upper_body", "L2+B"), ("whole_body", "select")])
+def test_the_remote_stops_the_robot(rig: Rig, mode: str, buttons: str) -> None:
+    rig.up(mode, "--buttons", buttons, "--charge", "55")
+    rig.arm()
+    rig.drive(1.5)
+    report = eventually(lambda: r if (r := rig.report()).state == "DAMPING" else None)
+    assert report.reason == report.last_alarm == f"remote: got {buttons} held down; allowed: no stop"
+    time.sleep(1.0)
+    assert rig.memory is not None
+    accepted, text = rig.memory.request("arm", timeout=5.0)
+    assert not accepted and f"{buttons} held down" in text
+    assert rig.report().charge == 55.0
+    heard = rig.heard()
+    assert np.abs(np.diff(heard["q"], axis=0)).max() < 0.05, "no jump"
+    if mode == "upper_body":
+        assert heard["weight"][-1] == 0.0, "the robot has its arms back"
+    else:
+        assert not heard["kp"][-1].any() and np.allclose(heard["kd"][-1], DAMPING_KD)
+
+
+def test_a_weak_battery_forbids_arming(rig: Rig) -> None:
+    rig.up("upper_body", "--charge", "12")
+    eventually(lambda: rig.report().charge == 12.0)
+    assert rig.memory is not None
+    accepted, text = rig.memory.request("arm", timeout=5.0)
+    assert not accepted and "battery: got 12 %; allowed: at least 20 %" in text
+    assert len(rig.heard()["time"]) == 0
+
+
+def test_a_motor_that_is_killed_again_and_again_comes_back_inactive(rig: Rig) -> None:
+    """F36: whoever starts it again finds a robot that nobody has armed."""
+    motor = rig.up("upper_body")
+    rig.arm()
+    for k in range(3):
+        motor.kill()
+        motor.wait()
+        assert rig.memory is not None
+        rig.memory.close()
+        motor = rig.motor("upper_body", name=f"motor{k}")
+        memory = rig.open()
+        eventually(lambda: rig.state() == "INACTIVE")
+        assert not memory.commanding and not memory.taken_over and rig.report().commands_sent == 0
+
+
 def test_another_mode_goes_through_the_other_door_and_the_guardian_follows(rig: Rig) -> None:
     motor = rig.up("upper_body")
     memory = rig.memory

@@ -30,7 +30,7 @@ from neon_ros_msgs.msg import Features as FeaturesMsg
 from neon_ros_msgs.msg import StageLatency
 
 pytestmark = pytest.mark.system
-HOLD = ("-p", "head:=hold", "-p", "mode:=upper_body")
+HOLD = ("-p", "head:=hold", "-p", "mode:=upper_body", "-p", "insecure:=true")
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 
 
@@ -166,10 +166,28 @@ def test_a_head_refuses_features_of_another_model_and_acts_without_what_is_lost(
         ("backbone", ("-p", "rate:=1000.0"), "backbone.rate: got"),
         ("backbone", ("-p", "rate:=fast"), "backbone.rate: got"),
         ("backbone", ("-p", "instruction:=触摸"), "allowed: words in Latin letters"),
-        ("action_head", ("-p", "mode:=upper_body", "-p", "head:=fly"), "head: got fly; allowed: hold, mlp"),
-        ("action_head", ("-p", "head:=hold", "-p", "mode:=legs"), "mode: got legs; allowed: arms_only"),
+        (
+            "action_head",
+            ("-p", "mode:=upper_body", "-p", "head:=hold"),
+            "key of the chunks: got neither session nor key_file; allowed: one of them, or insecure",
+        ),
+        (
+            "g1_command",
+            ("-p", "mode:=upper_body", "-p", "session:=x", "-p", "key_file:=/etc/hostname"),
+            "key file /etc/hostname: got ",
+        ),
+        (
+            "action_head",
+            ("-p", "mode:=upper_body", "-p", "insecure:=true", "-p", "head:=fly"),
+            "head: got fly; allowed: hold, mlp",
+        ),
+        (
+            "action_head",
+            ("-p", "insecure:=true", "-p", "head:=hold", "-p", "mode:=legs"),
+            "mode: got legs; allowed: arms_only",
+        ),
         ("action_head", ("-p", "head:=hold"), "action_head.mode: got nothing; allowed: control mode"),
-        ("action_head", ("-p", "mode:=upper_body", "-p", "checkpoint:=/nowhere"), "/nowhere"),
+        ("action_head", ("-p", "mode:=upper_body", "-p", "session:=x", "-p", "checkpoint:=/nowhere"), "/nowhere"),
         ("lidar_encoder", ("-p", "mode:=upper_body"), "checkpoint: got none"),
         ("g1_command", ("-p", "mode:=upper_body"), "g1_command.session: got nothing"),
         (

@@ -15,7 +15,15 @@ PACKAGE = ROOT / "neon_ros"
 FOUNDATION = {"contracts", "errors", "resources", "parameters", "numpy"}
 MESSAGES = {
     *("builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs", "nav_msgs", "neon_ros_msgs"),
-    *("rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs", "visualization_msgs"),
+    *(
+        "rcl_interfaces",
+        "rosgraph_msgs",
+        "sensor_msgs",
+        "std_msgs",
+        "std_srvs",
+        "trajectory_msgs",
+        "visualization_msgs",
+    ),
 }
 EVERY_ROOM = {"robot", "sense", "guard", "motor", "encode", "act", "sim", "learn", "data", "show", "graph"}
 PURE_FILES = {"yaml", "PIL", "safetensors"}  # readers and writers of files, without a runtime of their own
@@ -31,13 +39,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "act": ({"robot", "encode"}, NETWORK | PURE_FILES),
     "sim": ({"robot", "motor", "sense"}, {"mujoco", "trimesh", "fast_simplification", "onnxruntime", *PURE_FILES}),
     "learn": (EVERY_ROOM, {"torch", "mujoco", "onnxscript", "matplotlib", *NETWORK, *PURE_FILES}),
-    "data": ({"robot", "sense"}, {"mcap", "mcap_ros2", *PURE_FILES}),
+    "chaos": ({"robot", "guard", "motor", "graph", "act", "bridge"}, {"rclpy", *MESSAGES}),
+    "data": ({"robot", "sense"}, {"mcap", "zstandard", *PURE_FILES}),
     "show": ({"robot", "sense"}, {"viser", "websockets", "trimesh", "fast_simplification", *PURE_FILES}),
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),
-    "cli": (EVERY_ROOM | {"bridge", "nodes", "cli"}, {"rclpy", "mujoco", *MESSAGES, *PURE_FILES}),
+    "cli": (EVERY_ROOM | {"bridge", "chaos", "nodes", "cli", "respawn"}, {"rclpy", "mujoco", *MESSAGES, *PURE_FILES}),
     "graph": ({"guard"}, {"yaml"}),
-    "launching": ({"graph", "robot"}, {"launch", "launch_ros", "ament_index_python"}),
+    "launching": ({"graph", "respawn", "robot"}, {"launch", "launch_ros", "ament_index_python"}),
+    "respawn": (set(), set()),
     "contracts": (set(), set()),
     "errors": (set(), set()),
     "resources": (set(), set()),
@@ -51,8 +61,8 @@ ONLY_IN = {
     "transformers": ("encode/backbones/foundation/",),
     "cyclonedds": ("motor/link.py", "motor/rpc.py"),
     "unitree_sdk2py": ("motor/link.py", "motor/rpc.py"),
-    "rclpy": ("bridge/", "nodes/", "cli/"),
-    "neon_ros_msgs": ("bridge/", "nodes/", "cli/"),
+    "rclpy": ("bridge/", "nodes/", "cli/", "chaos/policy.py", "chaos/peer.py"),
+    "neon_ros_msgs": ("bridge/", "nodes/", "cli/", "chaos/policy.py", "chaos/peer.py"),
 }
 FORBIDDEN = re.compile(
     r"\b(import pickle\b|pickle\.loads?|torch\.load|yaml\.load\b|trust_remote_code|NotImplementedError|TODO|FIXME)"
@@ -118,6 +128,12 @@ def test_module_imports_only_what_its_room_may(path: Path) -> None:
             assert relative.startswith(ONLY_IN[top]), f"{relative} imports {top}; only {ONLY_IN[top]} may"
         elif top not in sys.stdlib_module_names:
             assert top in packages | FOUNDATION, f"{relative} imports {top}; {room} may import {sorted(packages)}"
+
+
+PROCESSES |= {
+    f"chaos {name}": f"neon_ros.chaos.{name}"
+    for name in ("bare", "hooked", "loading", "peer", "policy", "rogue", "stub")
+}
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES))

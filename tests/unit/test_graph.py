@@ -42,10 +42,19 @@ def test_a_real_robot_has_no_simulator() -> None:
 
 
 def test_conditions() -> None:
-    assert "view" not in names(view="false")
+    assert not {"view", "recorder"} & set(names(view="false"))
+    assert "recorder" in names(view="false", record="true")
     assert "backbone" not in names(local_backbone="false")
     composed = build({"composed": "true"})
-    assert [p.name for p in composed.processes] == ["sim", "motor", "guardian", "container", "sim_sensors", "view"]
+    assert [p.name for p in composed.processes] == [
+        "sim",
+        "motor",
+        "guardian",
+        "container",
+        "sim_sensors",
+        "recorder",
+        "view",
+    ]
     container = composed.processes[3]
     alone = {p.name: p for p in build({}).processes}
     assert set(container.nodes) == set(container.arguments)
@@ -87,7 +96,7 @@ def test_every_module_and_parameter_of_the_graph_exists(entry: str) -> None:
             assert set(values) <= known, node
 
 
-@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "check")])
+@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "check", "record")])
 def test_every_entry_has_its_launch_file_and_no_launch_file_names_a_process(entry: str) -> None:
     text = (ROOT / "launch" / f"{entry}.launch.py").read_text(encoding="utf-8")
     assert f'description("{entry}")' in text
@@ -98,6 +107,7 @@ def test_entries_run_only_their_processes() -> None:
     assert [p.name for p in build({}, "sim").processes] == ["sim", "sim_sensors"]
     assert [p.name for p in build({}, "view").processes] == ["view"]
     assert [p.name for p in build({}, "backbone").processes] == ["backbone"]
+    assert [p.name for p in build({}, "record").processes] == ["recorder"]
     assert build({}, "operator").processes == ()
 
 
@@ -139,6 +149,21 @@ def test_the_scene_speaks_only_when_nobody_else_does() -> None:
     assert asked(instruction="") is False and told(instruction="") is None
 
 
+def test_head_and_command_node_sign_and_check_with_the_same_key() -> None:
+    def told(**given: str) -> list[dict[str, object]]:
+        found = {
+            p.name: p.parameters[p.name] for p in build(given).processes if p.name in ("action_head", "g1_command")
+        }
+        return [{k: found[n].get(k) for k in ("session", "key_file", "insecure")} for n in sorted(found)]
+
+    for given in ({}, {"key_file": "/k"}, {"insecure": "true"}, {"session": "two"}):
+        head, command = told(**given)
+        assert head == command
+        assert head["insecure"] is (given.get("insecure") == "true") and head["key_file"] == given.get("key_file")
+    words = " ".join(word for p in build({"key_file": "/k"}).processes for word in p.command())
+    assert "key_file" in words and "secret" not in words
+
+
 def test_values_reach_ros_as_they_are_typed() -> None:
     text = 'say "hi": {a: 1}, # 手'
     backbone = next(p for p in build({"instruction": text}).processes if p.name == "backbone")
@@ -167,6 +192,9 @@ def test_values_reach_ros_as_they_are_typed() -> None:
         ({"robot": "real"}, "network_interface: got ''; allowed: "),
         ({"session": "../x"}, "session: got '../x'; allowed: 1 to 32 letters, digits, _ or -"),
         ({"robot": "real", "autostart": "true"}, "autostart: got true with robot:=real; allowed: only with robot:=sim"),
+        ({"key_file": "policy.key"}, "key_file: got policy.key; allowed: an absolute path"),
+        ({"audit_folder": "logs"}, "audit_folder: got logs; allowed: an absolute path"),
+        ({"key_file": "/k", "insecure": "true"}, "insecure: got true with a key_file; allowed: one or the other"),
         ({"params_file": "/nowhere.yaml"}, "params_file: got /nowhere.yaml .*; allowed: a readable YAML file"),
     ],
 )

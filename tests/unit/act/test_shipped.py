@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import neon_ros
+from neon_ros.act.checkpoint import open_checkpoint
 from neon_ros.act.heads import load_head
 from neon_ros.act.manifest import MODALITIES, load_manifest
+from neon_ros.errors import CheckpointError
 from neon_ros.robot.joints import JOINTS, joint_indices
 from neon_ros.robot.modes import MODES
 
@@ -50,3 +53,53 @@ def test_its_chunks_start_where_the_robot_is_and_stay_near() -> None:
         )
         assert np.abs(said.q - q[columns]).max() < 1.5
         assert not said.base_velocity.any()
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.long)])
+def test_not_one_flipped_bit_of_its_files_is_taken(count: int, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(FOLDER, tmp_path / "copy"))
+    generator = np.random.default_rng(5)
+    names = sorted(load_manifest(folder).files)
+    sizes = {name: (folder / name).stat().st_size for name in names}
+    refused = 0
+    for index in range(count):
+        name = names[index % len(names)]
+        place, bit = int(generator.integers(sizes[name])), 1 << int(generator.integers(8))
+        with (folder / name).open("r+b", buffering=0) as file:
+            file.seek(place)
+            good = file.read(1)
+            file.seek(place)
+            file.write(bytes([good[0] ^ bit]))
+            try:
+                with pytest.raises(CheckpointError, match=rf"{name}: got sha256 [0-9a-f]{{16}}… .truncated or altered"):
+                    open_checkpoint(folder)
+                refused += 1
+            finally:
+                file.seek(place)
+                file.write(good)
+    assert refused == count
+    open_checkpoint(folder)
+
+
+def test_a_damaged_manifest_is_refused_or_changes_no_weight(tmp_path: Path) -> None:
+    path = shutil.copytree(FOLDER, tmp_path / "copy") / "manifest.json"
+    good, files = path.read_bytes(), load_manifest(FOLDER).files
+    generator = np.random.default_rng(6)
+    for _ in range(300):
+        bad = bytearray(good)
+        bad[int(generator.integers(len(bad)))] ^= 1 << int(generator.integers(8))
+        path.write_bytes(bad)
+        try:
+            manifest = load_manifest(path.parent)
+        except CheckpointError:
+            continue
+        assert manifest.files == files, "what it says of the files is what was compared"
+
+
+def test_a_graph_that_is_swapped_after_the_look_at_it_is_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(FOLDER, tmp_path / "copy"))
+    checkpoint = open_checkpoint(folder)
+    shutil.copy(folder / "eef.onnx", folder / "head.onnx")
+    with pytest.raises(CheckpointError, match=r"head\.onnx: got sha256"):
+        checkpoint.graph("head")
+    assert checkpoint.graph("eef")

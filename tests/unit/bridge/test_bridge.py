@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("neon_ros_msgs.msg")
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 
 from neon_ros.bridge.chunk import chunk_from_msg, chunk_to_msg
@@ -21,7 +22,7 @@ from neon_ros.bridge.features import (
     latency_from_msg,
     latency_to_msg,
 )
-from neon_ros.bridge.guard import report_to_msg
+from neon_ros.bridge.guard import error_of, report_facts, report_to_msg
 from neon_ros.bridge.markers import (
     Solid,
     markers_to_msg,
@@ -51,9 +52,12 @@ from neon_ros.bridge.sensors import (
 from neon_ros.contracts import ActionChunk, Features, RobotState
 from neon_ros.errors import ContractError
 from neon_ros.guard.admission import AdmissionCounters
+from neon_ros.guard.alarms import Alarms
+from neon_ros.guard.authentic import ChunkKey
 from neon_ros.motor.records import MotorReport
 from neon_ros.robot.joints import JOINT_NAMES
 from neon_ros.show.markers import Marker
+from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import Tensor
 
 HANDS = np.array([[0.3, 0.2, 0.1, 0, 0, 0, 1.0], [0.3, -0.2, 0.1, 0, 0, 0.6, 0.8]])
@@ -161,6 +165,11 @@ def test_chunk_returns() -> None:
         ("dt", math.inf, r"chunk\.dt: got inf; allowed"),
         ("q", array.array("f", [math.nan] * 224), r"chunk\.q\[0\]: got nan; allowed: finite values"),
         ("base_velocity", array.array("f", []), r"chunk\.base_velocity length: got 0; allowed: 48"),
+        (
+            "valid_until",
+            time_of(STAMP_NS + 320_000_001),
+            r"chunk\.valid_until: got \d+; allowed: stamp \+ horizon \* dt",
+        ),
         ("valid_until", time_of(STAMP_NS), r"chunk\.valid_until: got \d+; allowed: stamp \+ horizon \* dt"),
     ],
 )
@@ -288,7 +297,9 @@ def test_broken_clouds_are_refused() -> None:
 def test_the_guards_report_is_told_in_full() -> None:
     report = MotorReport(state="ACTIVE", limited_joints=("waist_yaw_joint",), limited_reasons=("jerk",), limit_count=3)
     counters = AdmissionCounters(admitted=5, refused=2, last_refusal="too old")
-    msg = report_to_msg(STAMP_NS, report, counters)
+    alarms = Alarms()
+    alarms.sound("a chunk with a MAC that does not fit", 1.0)
+    msg = report_to_msg(STAMP_NS, report, counters, alarms)
     assert (msg.state, msg.chunks_admitted, msg.chunks_refused, msg.last_refusal) == ("ACTIVE", 5, 2, "too old")
     assert (list(msg.limited_joints), list(msg.limited_reasons), msg.limit_count) == (["waist_yaw_joint"], ["jerk"], 3)
 
@@ -360,3 +371,94 @@ def test_a_command_of_an_unknown_joint_or_no_number_is_refused() -> None:
         command_from_msg(msg)
     with pytest.raises(ContractError, match=r"command_joint_states.position\[0\]: got nan"):
         command_from_msg(JointState(name=[JOINT_NAMES[0]], position=[float("nan")]))
+
+
+def test_what_an_operator_must_see_is_an_error_for_a_while() -> None:
+    alarms, calm = Alarms(), MotorReport(state="ACTIVE", reason="following chunks")
+    assert error_of(calm, alarms, 100.0) == ""
+    alarms.sound("a chunk with a MAC that does not fit", 100.0)
+    assert error_of(calm, alarms, 109.9) == "alarm 1: a chunk with a MAC that does not fit"
+    assert error_of(calm, alarms, 110.1) == ""
+    tilted = MotorReport(state="DAMPING", reason="tilt: got 1.2 rad; allowed: 1.0 rad")
+    assert error_of(tilted, alarms, 200.0) == "DAMPING: tilt: got 1.2 rad; allowed: 1.0 rad"
+
+
+def test_damping_that_an_operator_wanted_is_no_error() -> None:
+    pytest.importorskip("ruckig")
+    from neon_ros.guard.guard import Guard
+    from neon_ros.guard.machine import Event, State
+    from neon_ros.robot.modes import MODES
+
+    for kind in ("stop", "disarm"):
+        guard = Guard(MODES["arms_only"])
+        guard.machine.handle(Event.CONFIGURE, "", 0.0)
+        guard.machine.handle(Event.ARM, "", 0.0)
+        guard.request(kind, 1.0)
+        assert guard.machine.state is State.DAMPING
+        report = MotorReport(state="DAMPING", reason=guard.machine.reason)
+        assert error_of(report, Alarms(), 1.0) == "", guard.machine.reason
+    assert error_of(MotorReport(state="DAMPING", reason="stopped by SIGTERM"), Alarms(), 1.0) == ""
+
+
+def test_the_diagnostics_tell_what_the_guard_does() -> None:
+    counts = tuple((JOINT_NAMES[i], "jerk", i + 1) for i in range(8))
+    report = MotorReport(
+        state="HOLD",
+        reason="no new chunk",
+        mode="arms_only",
+        mode_machine=5,
+        limit_count=36,
+        counts=counts,
+        period_p99=0.00213,
+        tick_p99=0.00021,
+        alarms=2,
+        last_alarm="a second writer",
+    )
+    facts = report_facts(report, Alarms(), signed=True)
+    assert (facts["state"], facts["reason"], facts["variant"], facts["mode"]) == (
+        "HOLD",
+        "no new chunk",
+        "5",
+        "arms_only",
+    )
+    assert (facts["alarms"], facts["last alarm"]) == ("2", "a second writer")
+    assert facts["most limited"].startswith(f"{JOINT_NAMES[7]} jerk 8, {JOINT_NAMES[6]} jerk 7")
+    assert facts["most limited"].count(",") == 4
+    assert (facts["period p99 [ms]"], facts["tick p99 [ms]"]) == ("2.130", "0.210")
+    assert (facts["clearance [m]"], facts["chunk age [s]"]) == ("not checked", "no chunk")
+    assert facts["chunks authenticated"] == "yes"
+    assert report_facts(report, Alarms(), signed=False)["chunks authenticated"] == "no: insecure"
+
+
+@pytest.mark.parametrize("frame", ["", "torso_link", "x" * 300])
+def test_a_chunk_in_another_frame_is_refused(frame: str) -> None:
+    msg = chunk_to_msg(make_example(ActionChunk))
+    msg.header.frame_id = frame
+    with pytest.raises(ContractError, match=r"frame_id.*: got .*; allowed: "):
+        chunk_from_msg(msg)
+
+
+def test_a_second_way_to_write_a_stamp_is_refused() -> None:
+    msg = chunk_to_msg(make_example(ActionChunk))
+    msg.header.stamp.sec -= 1
+    msg.header.stamp.nanosec += 1_000_000_000
+    with pytest.raises(ContractError, match=r"header\.stamp\.nanosec: got 1123456789; allowed: below 1000000000"):
+        chunk_from_msg(msg)
+
+
+def test_the_mac_covers_every_bit_of_the_message() -> None:
+    key = ChunkKey(bytes(32))
+    signed = chunk_to_msg(key.signed(make_example(ActionChunk)))
+    assert key.made(chunk_from_msg(signed))
+    whole, accepted = bytearray(serialize_message(signed)), 0
+    for bit in range(32, 8 * len(whole)):  # behind the four bytes of the CDR header
+        whole[bit // 8] ^= 1 << bit % 8
+        try:
+            back = deserialize_message(bytes(whole), ActionChunkMsg)
+            same = back == signed  # bits between the fields, which nobody reads
+            accepted += key.made(chunk_from_msg(back, finite=False)) and not same
+        except (ContractError, MemoryError, RuntimeError):  # rmw: RMWError
+            pass
+        finally:
+            whole[bit // 8] ^= 1 << bit % 8
+    assert accepted == 0

@@ -6,9 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from neon_ros.cli import supervisor as supervisor_module
 from neon_ros.cli.supervisor import GRACE, Supervisor
 from neon_ros.graph import Graph, Process
 
@@ -22,6 +26,8 @@ def ended(number, frame):
 signal.signal(signal.SIGINT, ended)
 signal.signal(signal.SIGTERM, ended)
 print(name, "is up", flush=True)
+if how == "refuse":
+    sys.exit(2)
 if how == "crash":
     sys.exit("it broke because of the weather")
 while True:
@@ -56,7 +62,33 @@ def test_the_rest_goes_on_when_another_process_dies(tmp_path: Path) -> None:
     lines: list[str] = []
     supervisor = Supervisor(graph(tmp_path, ("a", "", True), ("b", "crash", False)), lines.append)
     assert supervisor.run(seconds=1.5)
-    assert any("b ended with exit code 1" in line and line.endswith("; the rest goes on") for line in lines)
+    assert any("b ended with exit code 1" in line and "starting it again in 3 s" in line for line in lines)
+
+
+def test_a_crashed_process_comes_back_until_it_crashes_too_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "PAUSE", 0.05)
+    lines: list[str] = []
+    supervisor = Supervisor(graph(tmp_path, ("a", "", True), ("b", "crash", False)), lines.append)
+    ends = time.monotonic() + 60.0
+    over = threading.Thread(target=lambda: supervisor.run(seconds=60.0))
+    monkeypatch.setattr(signal, "signal", lambda *_: signal.SIG_DFL)  # only a main thread may set handlers
+    over.start()
+    while not any("it stays down" in line for line in lines) and time.monotonic() < ends:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    supervisor._signalled.set()
+    over.join()
+    assert sum("b ended with exit code 1" in line for line in lines) == 3 == lines.count("[b] b is up")
+    assert lines.count("[a] a is up") == 1 and not supervisor.failed
+
+
+def test_a_process_that_ended_in_order_or_was_refused_does_not_come_back(tmp_path: Path) -> None:
+    lines: list[str] = []
+    supervisor = Supervisor(graph(tmp_path, ("a", "", True), ("b", "refuse", False)), lines.append)
+    assert supervisor.run(seconds=1.5)
+    assert any("b ended with exit code 2" in line and line.endswith("; the rest goes on") for line in lines)
 
 
 def test_a_deaf_process_is_killed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,8 +14,9 @@ from neon_ros.errors import Refused
 from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.guard import Guard
+from neon_ros.guard.health import Finding
 from neon_ros.guard.limits import MotionLimits, motion_limits
-from neon_ros.guard.machine import MOVING, State
+from neon_ros.guard.machine import MOVING, TABLE, Event, Machine, State
 from neon_ros.robot.modes import MODES
 from neon_ros.robot.variants import VARIANTS
 
@@ -29,23 +31,43 @@ class World:
 
     def __init__(self, make: Maker, mode: str) -> None:
         self.make = make
+        self.mode = mode
+        self.tick, self.sequence = 0, 0
+        self.q = np.zeros(29)
+        self.path: list[np.ndarray] = []
+        self.start()
+
+    def start(self) -> None:
+        """Begin with a new guard, as a motor process that was started anew, or that changes its mode."""
         config = GuardConfig(
             period=DT, simulated=True, arm_seconds=0.2, hold_seconds=0.3, stale_after=0.05, release_seconds=0.2
         )
-        self.guard = Guard(MODES[mode], config)
-        self.tick, self.sequence = 0, 0
-        self.q = np.zeros(29)
-        self.armed_by_operator = False
-        self.path: list[np.ndarray] = []
-        self.configured = False
+        self.guard = Guard(MODES[self.mode], config)
+        self.armed_by_operator = self.configured = False
+        self.trouble = ""
+        self.path.clear()
 
     def happen(self, what: str, rng: np.random.Generator) -> None:
         """Let one thing happen, then run the periods it takes; check the rules after each."""
         now = self.tick * DT
+        machine = self.guard.machine
+        before = (machine.state, machine.since, machine.reason, machine.transitions)
         try:
             if what in ("arm", "disarm", "stop"):
                 self.guard.request(what, now)
                 self.armed_by_operator |= what == "arm"
+                after = TABLE[before[0]][Event(what)]
+                assert machine.state is after, "what the table refuses is refused, what it allows happens"
+                assert what != "arm" or not self.trouble, "nobody arms a robot that is not well"
+            elif what == "restart":
+                self.start()
+            elif what == "remote":
+                self.guard.react(Finding(Event.STOP, "remote: L2+B", limp=True, yields=True), now)
+            elif what == "taken":
+                self.guard.react(Finding(Event.LOST, "owner of the motors"), now)
+                assert machine.state in (State.UNCONFIGURED, State.INACTIVE)
+            elif what in ("trouble", "well"):
+                self.trouble = "battery" if what == "trouble" else ""
             elif what == "configure":
                 self.guard.configure(VARIANTS[5])
                 self.configured = True
@@ -54,8 +76,8 @@ class World:
             elif what == "caller's fault":
                 self.guard.fault("a fault", now)
         except Refused:
-            before = self.guard.machine.state
-            assert before in State
+            assert before == (machine.state, machine.since, machine.reason, machine.transitions), "a refusal changes it"
+            assert what not in ("disarm", "stop"), "never refused"
         changes: dict[str, object] = {}
         periods = {"wait": 40, "silence": 4, "long silence": 8}.get(what, 1)
         if what == "fall":
@@ -80,12 +102,14 @@ class World:
         now = self.tick * DT
         self.tick += 1
         before = self.guard.machine.state
+        self.guard.impair(self.trouble)
         measured = None if changes is None else self.make(now, **{"q": self.q.copy(), **changes})
         command = self.guard.step(measured, now)
         state = command.state
         if state not in MOVING:
             self.armed_by_operator = False
         assert state not in MOVING or self.armed_by_operator
+        assert not self.trouble or state is not State.ACTIVE
         assert not (before is State.DAMPING and state in (State.ACTIVE, State.HOLD))
         assert command.writes or not command.kp.any() or state is State.DAMPING
         assert not command.writes or state in MOVING or state is State.DAMPING
@@ -110,10 +134,12 @@ class World:
             self.armed_by_operator,
             self.configured,
             round((now - guard.machine.since) / 0.1) if guard.machine.state in MOVING else -1,
-            round(guard.report().authority, 1),
+            math.ceil(guard._authority) + (guard._authority >= 1.0),  # none, some, all
             None if chunk is None else np.sign(chunk.end - now),
             guard._pending is not None,
-            None if health is None else (min(health.silence(now) // 0.02, 3), health.outliers_in_a_row),
+            bool(self.trouble),
+            guard._disarming and guard._released_at < np.inf,
+            None if health is None else (min(health.silence(now) // 0.025, 2), health.outliers_in_a_row),
         )
 
 
@@ -130,11 +156,27 @@ HAPPENINGS = (
     "nan",
     "other variant",
     "caller's fault",
+    "remote",
+    "taken",
+    "trouble",
+    "well",
+    "restart",
 )
 
 
-def test_every_sequence_to_depth_10_keeps_the_rules(robot_state: Maker) -> None:
+def test_every_sequence_to_depth_10_keeps_the_rules(robot_state: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
+    taken: set[tuple[State, Event]] = set()
+    handle = Machine.handle
+
+    def noted(machine: Machine, event: Event, reason: str, now: float) -> bool:
+        before = machine.state
+        changed = handle(machine, event, reason, now)
+        if changed:
+            taken.add((before, event))
+        return changed
+
+    monkeypatch.setattr(Machine, "handle", noted)
     seen: set[tuple[object, ...]] = set()
     states: set[State] = set()
     frontier = [World(robot_state, MODE)]
@@ -151,7 +193,15 @@ def test_every_sequence_to_depth_10_keeps_the_rules(robot_state: Maker) -> None:
                     following.append(after)
         frontier = following
     assert states == set(State)
-    assert len(seen) > 60
+    assert len(seen) > 300
+    moves = {
+        (state, event)
+        for state, row in TABLE.items()
+        for event, after in row.items()
+        if isinstance(after, State) and after is not state
+    }
+    assert moves - taken == set(), "every change of state that the table allows was seen to happen"
+    assert taken <= moves
 
 
 def _twin(world: World, make: Maker) -> World:
@@ -179,8 +229,8 @@ def _walk(seed: int, happenings: int, make: Maker) -> None:
     world = World(make, MODE)
     world.happen("configure", rng)
     limits = motion_limits(VARIANTS[5])
-    likely = np.array([0.3, 3, 0.3, 0.3, 12, 0.7, 0.4, 0.1, 0.05, 0.3, 0.05, 0.05])
-    for what in rng.choice(HAPPENINGS, happenings, p=likely / likely.sum()):
+    likely = np.array([0.3, 3, 0.3, 0.3, 12, 0.7, 0.4, 0.1, 0.05, 0.3, 0.05, 0.05, 0.1, 0.05, 0.1, 1.0])
+    for what in rng.choice(HAPPENINGS[:-1], happenings, p=likely / likely.sum()):
         world.happen(str(what), rng)
         if len(world.path) > 300:
             _check(world.path, limits)

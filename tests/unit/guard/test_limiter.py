@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neon_ros.errors import ConfigError
-from neon_ros.guard.limiter import ACCELERATION, JERK, POSITION, VELOCITY, Limiter, Reference
+from neon_ros.guard.limiter import ACCELERATION, COLLISION, JERK, POSITION, VELOCITY, Limiter, Reference
 from neon_ros.guard.limits import MotionLimits
 
 DT = 0.002
@@ -125,6 +125,70 @@ def test_no_reference_breaks_a_limit_long(seed: int) -> None:
     limits = _limits(1024, rng)
     path = _fly(Limiter(limits, DT), _Adversary(limits, rng), 8000, rng.uniform(limits.lower, limits.upper))
     _check_path(path, limits)
+
+
+def test_a_joint_moves_the_same_to_the_bit_alone_and_among_others() -> None:
+    rng = np.random.default_rng(9)
+    limits = _limits(40, rng)
+    start = rng.uniform(limits.lower - 0.05, limits.upper + 0.05)
+    adversary = _Adversary(limits, rng)
+    references = [adversary.at(k * DT) for k in range(700)]
+
+    def fly(joints: np.ndarray) -> tuple[bytes, bytes]:
+        limiter = Limiter(limits.take(joints), DT)
+        limiter.start(start[joints])
+        states, reasons = [], []
+        for k, (derivatives, peak) in enumerate(references):
+            if k % 50 == 0:
+                limiter.meet()
+            limiter.stop() if k % 300 > 280 else limiter.step(Reference(derivatives[:, joints], peak[joints]))
+            states.append(limiter.state[:, joints == 7])
+            reasons.append(limiter.reasons[joints == 7])
+        return np.array(states).tobytes(), np.array(reasons).tobytes()
+
+    for seed in range(12):
+        adversary.kind = np.roll(adversary.kind, 1)
+        references = [adversary.at(k * DT) for k in range(700)]
+        some = np.sort(np.append(np.setdiff1d(np.random.default_rng(seed).permutation(40)[:20], [7]), 7))
+        assert fly(np.array([7])) == fly(np.arange(40)) == fly(some)
+
+
+def test_brake_replaces_the_last_step_of_some_joints_by_their_quickest_stop() -> None:
+    limits = _limits(4)
+    limiter, twin = Limiter(limits, DT), Limiter(limits, DT)
+    for one in (limiter, twin):
+        one.start(np.array([0.0, 0.0, 0.0, 1.3]))
+        one.part()
+        for _ in range(60):
+            one.step(_reference(np.array([0.8, 0.8, 0.8, -0.5])))
+    limiter.step(_reference(np.array([0.8, 0.8, 0.8, -0.5])))
+    some = np.array([True, False, False, True])
+    limiter.brake(some)
+    stepped = limiter.state.copy()
+    twin.stop()
+    np.testing.assert_array_equal(stepped[:, some], twin.state[:, some])
+    assert (stepped[0, ~some] > twin.state[0, ~some]).all()
+    assert limiter.reasons[some].tolist() == [COLLISION] * 2
+    limiter.step(_reference(np.array([0.8, 0.8, 0.8, 1.4])))
+    assert limiter.state[0, 3] <= twin.state[0, 3] + 1e-9, "the range has closed behind the braked joint"
+
+
+def test_derated_joints_slow_down_within_their_limits() -> None:
+    limits, rows = _limits(3), np.array([2, 0, 1])
+    limiter = Limiter(limits, DT)
+    limiter.start(np.full(3, -0.9))
+    path = [limiter.state[0]]
+    part = np.array([0.5, 1.0, 0.25])
+    for k in range(500):
+        if k == 100:
+            limiter.derate(part, rows)
+        limiter.step(_reference(np.full(3, 0.9)))
+        path.append(limiter.state[0])
+        if k > 200:
+            assert (np.abs(limiter.state[1]) <= 4.0 * part[rows] * (1 + 1e-9)).all()
+    _check_path(np.array(path), limits)
+    limiter.derate(1.0, rows)
+    np.testing.assert_array_equal(limiter.limits.velocity, limits.velocity)
 
 
 def test_every_state_can_stop_inside_the_range() -> None:

@@ -17,7 +17,7 @@ from neon_ros.guard.health import Finding
 from neon_ros.guard.limiter import VELOCITY, Limiter, Reference
 from neon_ros.guard.limits import MotionLimits, motion_limits
 from neon_ros.guard.machine import Event, State
-from neon_ros.robot.joints import JOINT_NAMES
+from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES
 from neon_ros.robot.modes import MODES
 from neon_ros.robot.variants import VARIANTS
 
@@ -201,6 +201,9 @@ def test_a_robot_that_was_off_is_met_where_it_is(bench: Bench) -> None:
     assert first.writes and np.abs(first.q - bench.q)[held].max() <= 1e-3 and not first.dq.any()
 
 
+LEFT_ROLL, RIGHT_ROLL = (JOINT_INDEX[f"{side}_shoulder_roll_joint"] for side in ("left", "right"))
+
+
 def _peak(bench: Bench) -> float:
     path = np.array([command.q[ELBOW] for command in bench.commands])
     return float(np.abs(np.diff(path)).max() / DT)
@@ -217,7 +220,8 @@ def test_a_warm_motor_is_moved_more_slowly(winding: float, fastest: float, robot
     moved = bench.guard._moved
     bench.commands.clear()
     for k in range(12):
-        q = np.where(moved, 1.5, 0.0) * np.ones((16, 1))
+        q = np.zeros((16, 29))
+        q[:, ELBOW], q[:, LEFT_ROLL], q[:, RIGHT_ROLL] = 1.5, 0.6, -0.6  # arms off the body
         bench.guard.submit(AdmittedChunk(bench.now - 0.02, 0.02, q, moved, np.zeros((16, 3)), 1, k))
         bench.run(0.1)
     assert bench.state is State.ACTIVE and _peak(bench) == pytest.approx(fastest, rel=0.01)

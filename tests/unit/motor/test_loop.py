@@ -165,12 +165,15 @@ def arms(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
+OUTWARDS = np.where(np.arange(29) == JOINT_INDEX["right_shoulder_roll_joint"], -1.0, 1.0)
+
+
 def chunk(bench: Bench, sequence: int, change: float, velocity: float = 0.0) -> AdmittedChunk:
-    """Return a chunk that moves every joint of the mode by ``change`` [rad] within 0.3 s."""
+    """Return a chunk that moves every joint of the mode by ``change`` [rad] within 0.3 s, both arms off the body."""
     mode = MODES[bench.memory.mode]
     moved = np.zeros(29, bool)
     moved[[JOINT_INDEX[name] for name in mode.joint_names]] = True
-    q = np.where(moved, bench.robot.q + change * np.linspace(0, 1, 16)[:, None] ** 2, 0.0)
+    q = np.where(moved, bench.robot.q + change * OUTWARDS * np.linspace(0, 1, 16)[:, None] ** 2, 0.0)
     base = np.tile([velocity, 0.0, 0.0], (16, 1))
     return AdmittedChunk(bench.robot.now_ns * 1e-9, 0.02, q, moved, base, 1, sequence)
 
@@ -252,7 +255,7 @@ def test_a_chunk_moves_the_robot_and_is_counted(bench: Bench) -> None:
     bench.command.write_chunk(chunk(bench, 7, 0.05, velocity=0.2))
     bench.run(0.25)
     moved = bench.robot.q - before
-    assert (moved[15:29] > 0.02).all() and moved.max() < 0.06
+    assert (OUTWARDS[15:29] * moved[15:29] > 0.02).all() and moved.max() < 0.06
     report = bench.report()
     assert (report.chunks_taken, report.chunk_epoch, report.chunk_sequence) == (1, 1, 7)
     assert 0.2 < report.chunk_age < 0.4
@@ -594,3 +597,18 @@ def test_unknown_modes_are_refused_before_they_are_asked_for(bench: Bench) -> No
     bench.run(0.02)
     sentence = f"mode: got arms_only; allowed: {bench.command.mode}, until the motor process is started anew"
     assert changing(bench, "arms_only") == (False, sentence)
+
+
+def test_wrong_chunks_pause_an_active_robot_and_a_right_one_lets_it_go_on(bench: Bench) -> None:
+    assert bench.ask("pause") == (False, "pause in state: got UNCONFIGURED; allowed: ACTIVE")
+    bench.armed()
+    assert bench.ask("pause") == (True, "pause: accepted")
+    report = bench.report()
+    assert (report.state, report.reason) == (
+        "HOLD",
+        "the policy's chunks are refused, see chunks_refused and last_refusal",
+    )
+    assert bench.ask("pause") == (False, "pause in state: got HOLD; allowed: ACTIVE")
+    bench.command.write_chunk(chunk(bench, 1, 0.05))
+    bench.run(0.1)
+    assert bench.report().state == "ACTIVE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import sys
 import time
@@ -74,3 +75,54 @@ def test_a_quiet_interpreter_does_not_collect() -> None:
         gc.unfreeze()
         gc.enable()
         sys.setswitchinterval(interval)
+
+
+class Sender:
+    """Something to follow, over a virtual clock: arrivals at known times [ns], received when looked at."""
+
+    def __init__(self, now: list[int], arrivals: list[int]) -> None:
+        self.now, self.arrivals, self.waited = now, arrivals, [0]
+
+    def hold(self) -> bool:
+        before = len(self.arrivals)
+        self.arrivals[:] = [time for time in self.arrivals if time > self.now[0]]
+        return len(self.arrivals) < before
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        self.waited.append(deadline_ns)
+        came = bool(self.arrivals) and self.arrivals[0] <= deadline_ns
+        self.now[0] = max(self.now[0], self.arrivals[0] if came else deadline_ns)
+        return came
+
+
+def _follow(monkeypatch: pytest.MonkeyPatch, arrivals: list[int], ticks: int) -> tuple[list[int], Sender]:
+    now = [1_000_000_000]
+    monkeypatch.setattr(realtime, "sleep_until", lambda deadline: now.__setitem__(0, max(now[0], deadline)))
+    monkeypatch.setattr(realtime.time, "monotonic_ns", lambda: now[0])
+    ticker, sender = Ticker(500.0), Sender(now, arrivals)
+    ticker.follow = sender
+    return [ticker.wait() for _ in range(ticks)], sender
+
+
+@pytest.mark.parametrize("phase", range(0, 2_000_000, 90_000))
+def test_a_ticker_gets_in_step_with_what_it_follows_from_any_phase(monkeypatch: pytest.MonkeyPatch, phase: int) -> None:
+    arrivals = [1_000_000_000 + phase + k * 2_000_000 for k in range(1, 900)]
+    woke, _ = _follow(monkeypatch, list(arrivals), 800)
+    assert set(woke[500:]) <= set(arrivals), "every tick is the moment of an arrival"
+    assert max(b - a for a, b in itertools.pairwise(woke)) <= 3_000_000
+
+
+@pytest.mark.parametrize("period", [700_000, 1_000_000, 2_000_200, 2_500_000, 5_000_000, 33_000_000])
+def test_no_sender_changes_how_many_ticks_there_are(monkeypatch: pytest.MonkeyPatch, period: int) -> None:
+    woke, _ = _follow(monkeypatch, [1_000_000_000 + k * period for k in range(1, 9000)], 2000)
+    assert (woke[-1] - woke[0]) / 1999 == pytest.approx(2_000_000, rel=0.003)
+    steps = [b - a for a, b in itertools.pairwise(woke)]
+    assert min(steps) >= 950_000 and max(steps) <= 3_050_000
+
+
+def test_a_silent_sender_leaves_the_ticks_on_their_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    woke, sender = _follow(monkeypatch, [1_001_990_000, 1_003_990_000], 20)
+    assert woke[:2] == [1_001_990_000, 1_003_990_000]
+    late = woke[6]
+    assert woke[6:] == [late + 2_000_000 * k for k in range(14)]
+    assert sender.waited[-1] == woke[-1], "no longer than its deadline"
