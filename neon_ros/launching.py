@@ -88,21 +88,6 @@ def _ending(name: str) -> Callable[[Any, LaunchContext], list[Any]]:
     return ending
 
 
-def _again(process: Process, respawn: Respawn) -> Callable[[Any, LaunchContext], list[Any]]:
-    """Return what starts a crashed process again, unless it crashes too often."""
-
-    def ending(event: Any, context: LaunchContext) -> list[Any]:
-        if context.is_shutdown:
-            return []
-        again, said = respawn.again(event.returncode, time.monotonic())
-        actions: list[Any] = [LogInfo(msg=f"{process.name} ended with exit code {event.returncode}; {said}")]
-        if again:
-            actions.append(TimerAction(period=PAUSE, actions=_started(process, _again(process, respawn))))
-        return actions
-
-    return ending
-
-
 def _state_publisher() -> Any:
     """Return what publishes the transforms of the robot's links, where ROS has it; markers do without.
 
@@ -122,6 +107,21 @@ def _state_publisher() -> Any:
         prefix=f"nice -n {PERCEPTION_NICENESS}",
         output="log",
     )
+
+
+def _again(process: Process, respawn: Respawn) -> Callable[[Any, LaunchContext], list[Any]]:
+    """Return what starts a crashed process again, unless it crashes too often."""
+
+    def ending(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        again, said = respawn.again(event.returncode, time.monotonic())
+        actions: list[Any] = [LogInfo(msg=f"{process.name} ended with exit code {event.returncode}; {said}")]
+        if again:
+            actions.append(TimerAction(period=PAUSE, actions=_started(process, _again(process, respawn))))
+        return actions
+
+    return ending
 
 
 def _action(process: Process) -> Any:

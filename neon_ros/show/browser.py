@@ -55,6 +55,7 @@ class BrowserView:
 
         self._kinematics = kinematics
         self._stop_answer = ""
+        self._task = ""
         self._operator = operator
         token = token_for(config.host, config.token)
         gate = Gate(config.host, token, self._stop, self._bar)
@@ -138,6 +139,7 @@ class BrowserView:
 
     def set_words(self, instruction: str, reply: str, things: Sequence[str], task: str) -> None:
         """Show what was said, what stands on the table, and how the task goes."""
+        self._task = task
         self._fresh["said"] = said_markdown(instruction, reply, things, task)
 
     def set_models(self, models: Mapping[str, str]) -> None:
@@ -197,7 +199,7 @@ class BrowserView:
         """Return what stands beside STOP."""
         past = "the 3D view shows the past" if self._ago > 0.0 else ""
         reason = self._status.reason if self._status is not None else ""
-        more = " · ".join(text for text in (reason, self._stop_answer, past) if text)
+        more = " · ".join(text for text in (reason, self._stop_answer, past, self._task) if text)
         return {"words": state_words(self._status, self._now - self._heard), "more": more[:300]}
 
     # drawing ----------------------------------------------------------------------------------------------------

@@ -95,6 +95,12 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.2)
 
 
+def shown(port: int) -> bytes:
+    """Return what stands in the page's bar."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/neon/state", timeout=30.0) as answer:
+        return bytes(answer.read())
+
+
 def until(done: Callable[[], bool], what: str, spin: Callable[[], None], lines: Sequence[str]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
@@ -167,12 +173,7 @@ def test_the_stop_of_the_page_damps_the_robot(ros_domain: int, robot_domain: int
         assert urllib.request.urlopen(request, timeout=30.0).read() == b"stop asked"
         until(lambda: heard.states[-1] == "DAMPING", "damping", heard.spin, lines)
         assert "operator" in heard.reason
-
-        def shown() -> bytes:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/neon/state", timeout=30.0) as answer:
-                return bytes(answer.read())
-
-        until(lambda: b"DAMPING: stopped" in shown(), "state on the page", heard.spin, lines)
+        until(lambda: b"DAMPING: stopped" in shown(port), "state on the page", heard.spin, lines)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
@@ -199,5 +200,7 @@ def test_an_instruction_in_the_browser_is_followed(ros_domain: int, robot_domain
             thing = there.removeprefix("on the table: ").split("task:")[0].split(",")[-1].strip()
             page.locator("form input").first.fill(f"touch the {thing} with your right hand")
             page.get_by_role("button", name="Send (Enter)").click(force=True)
-            page.get_by_text(f"SUCCESS: right hand touched the {thing}").first.wait_for()
-            assert "DAMPING" not in heard.states, "".join(lines[-40:])
+            page.get_by_text(f"told: “touch the {thing}").first.wait_for()
+        # The browser is closed now: where a CPU draws it, the robot's own processes need that CPU.
+        success = f"SUCCESS: right hand touched the {thing}".encode()
+        until(lambda: success in shown(port), "touch", heard.spin, lines)

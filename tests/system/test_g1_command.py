@@ -102,9 +102,9 @@ def test_what_the_motors_are_commanded_is_published_by_name(
 ) -> None:
     commands = peer.listen(JointState, topics.COMMAND_JOINT_STATES, topics.SENSOR_IN)
     joints = peer.listen(JointState, topics.JOINT_STATES, topics.SENSOR_IN)
-    frame, stiff = LowCmdFrame(), np.where(np.arange(29) >= 15, 60.0, 0.0)
+    q, frame, stiff = motor.q, LowCmdFrame(), np.where(np.arange(29) >= 15, 60.0, 0.0)
     frame.set_mode(0, 5)
-    frame.fill(motor.q, 2.0 * motor.q, np.zeros(29), stiff, np.zeros(29))
+    frame.fill(q, 2.0 * q, np.zeros(29), stiff, np.zeros(29))
     payload = bytes(frame.seal())
     with running("neon_ros.nodes.g1_command", *motor.arguments()):
         peer.until(lambda: joints, "the robot's state")
@@ -113,8 +113,8 @@ def test_what_the_motors_are_commanded_is_published_by_name(
             lambda: commands, "command", lambda: motor.memory.write_command(payload, "rt/arm_sdk", time.monotonic_ns())
         )
         assert list(commands[-1].name) == list(JOINT_NAMES[15:])
-        np.testing.assert_allclose(command_from_msg(commands[-1])[15:], motor.q[15:], atol=1e-6)
-        np.testing.assert_allclose(commands[-1].velocity, 2.0 * motor.q[15:], atol=1e-6)
+        np.testing.assert_allclose(command_from_msg(commands[-1])[15:], q[15:], atol=1e-6)
+        np.testing.assert_allclose(commands[-1].velocity, 2.0 * q[15:], atol=1e-6)
 
 
 def test_two_publishers_of_chunks_keep_the_robot_from_being_armed(
