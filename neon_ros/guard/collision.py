@@ -11,8 +11,8 @@ whose joints travel ``x`` in between, is never nearer than ``(d0 + d1 - levers x
 the body, since the stop of a fast arm is long.  In addition the speed at which a pair may close falls linearly, from
 ``_FAST`` at the slow distance to ``_CREEP`` at the stop distance.
 
-A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come no nearer than
-``2 SLACK``, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
+A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come nearer
+by no more than twice its slack, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
 which keep the balance) are taken where they will be at the end of the period; that they come towards an arm at rest
 cannot be prevented here.
 """
@@ -34,7 +34,9 @@ from neon_ros.robot.joints import NUM_JOINTS
 Mask = NDArray[np.bool_]
 
 SLACK = 0.002
-"""Kept beyond the stop distance [m], so that an arm at the threshold can still move along it and away."""
+"""Kept beyond the stop distance of a hand [m], so that an arm at the threshold can still move along it and away.
+
+Of other links in proportion to their lever, as their stop distance is to the square of it."""
 
 _CREEP = 0.05  # [m/s] allowed closing at the threshold
 _FAST = 0.5  # [m/s] allowed closing at the slow distance
@@ -49,7 +51,7 @@ class _Options(NamedTuple):
 
     :param q: configuration at the end of the period (K, 29) [rad].
     :param now: distances there (K, P) [m].
-    :param reached: least distance from there on, with ``SLACK`` granted between the ends of the stop (K, P) [m].
+    :param reached: least distance from there on, with the slack granted between the ends of the stop (K, P) [m].
     :param clear: whether the pair may (K, P).
     """
 
@@ -88,10 +90,12 @@ class Clearance:
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
         self._levers_of_others = np.ascontiguousarray(levers[:, self._others])
         self._others_move = balancing or self._legs
-        # An error of a joint's angle moves the end of an arm far, its root little: the stop distance is in proportion.
+        # An error of an angle moves the end of an arm far, its root little, and adds up along the arm: hence the square.
         farthest = levers[:, 15:].max(axis=1)
-        self._stop_distance = config.collision_stop * farthest / farthest.max()
-        self._threshold = self._stop_distance + SLACK
+        share = farthest / farthest.max()
+        self._stop_distance = config.collision_stop * share**2
+        self._slack = SLACK * share
+        self._threshold = self._stop_distance + self._slack
         self._slow = config.collision_slow
         self._gain = (_FAST - _CREEP) / (self._slow - self._threshold)
         self._last = self._exact_at = self._clear_at = np.zeros(NUM_JOINTS)
@@ -109,7 +113,7 @@ class Clearance:
             self._last = self._exact_at = self._clear_at = self._posture(commanded, measured)
             self._likely, self._misses, self._pressed = None, 0, 0
             self._exact = self._body.distances(self._last[None])[0]
-            self._keep = np.minimum(self._exact - SLACK, self._threshold)
+            self._keep = np.minimum(self._exact - self._slack, self._threshold)
             self.least = float(self._exact.min())
 
     def follow(self, limiter: Limiter, commanded: Vector, measured: Vector) -> None:
@@ -155,7 +159,7 @@ class Clearance:
             limiter.brake(mask)
         else:
             self._likely, self._pressed = None, 0
-            self._keep = np.minimum(np.maximum(self._keep, options.reached[0] - SLACK), self._threshold)
+            self._keep = np.minimum(np.maximum(self._keep, options.reached[0] - self._slack), self._threshold)
         self._last = self._exact_at = options.q[choice]
         self._exact = options.now[choice]
         self.least = float(self._exact.min())
@@ -210,7 +214,7 @@ class Clearance:
         distances = self._body.distances(configurations)
         before, now, then = distances[0], distances[1 : 1 + options], distances[1 + options :]
         keep = self._nearest(last, before) - _ROUNDING
-        reached = np.minimum(np.minimum(now, then), 0.5 * (now + then - travel @ self._levers_transposed) + SLACK)
+        reached = np.minimum(np.minimum(now, then), 0.5 * (now + then - travel @ self._levers_transposed) + self._slack)
         braking = np.asarray(held.any(axis=1))[:, None]
         # A pair of which every joint brakes needs no leave; one that closes too fast is mended by braking some.
         clear = (reached >= keep) | (braking & ~(~held @ self._involved))

@@ -122,4 +122,4 @@ def test_the_expert_touches_the_right_thing_and_the_guard_has_nothing_to_do(
             drive.submit(chunk, captured)
             drive.run(0.05, undecided)
     assert judge.verdict == "success"
-    assert drive.guard.report().limit_count == 0
+    assert drive.guard.report().limit_count == 0, drive.guard.report().counts
