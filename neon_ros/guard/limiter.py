@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.guard.limits import MotionLimits
-from neon_ros.guard.stopping import Vector, plan_stop, stop_reach, stop_step
+from neon_ros.guard.stopping import Stop, Vector, plan_stop, stop_reach, stop_step
 
 REASONS: tuple[str, ...] = ("", "position", "velocity", "acceleration", "jerk", "torque", "collision")
 """Why a joint was held back; the limiter's reason codes are indices of this tuple."""
@@ -215,6 +215,8 @@ class Limiter:
         np.abs(q - self._middle, out=sizes[4])
         sizes[4] += reach[0]
         sizes[4] += reach[1]
+        if self._outside:  # where the range will close behind it, only _stays knows
+            sizes[4, (self._low < self.limits.lower) | (self._high > self.limits.upper)] = np.inf
 
     def _inside(self, state: Vector) -> NDArray[np.bool_]:
         """Return which limits a state (3, n) that would follow the present one obeys (5, n), see :meth:`_measure`."""
@@ -227,8 +229,17 @@ class Limiter:
         if not np.count_nonzero(joints & ~free):
             return joints
         stop = plan_stop(state[1], state[2], self.limits.acceleration, self._plan_jerk)
-        stays = stop.stays_within(state[0] - self._middle, self._bounds[_FREE], self._plan_jerk)
-        return np.asarray(joints & (free | stays))
+        return np.asarray(joints & (free | self._stays(state[0], stop)))
+
+    def _stays(self, q: Vector, stop: Stop) -> NDArray[np.bool_]:
+        """Return where a ``stop`` that begins at ``q`` stays inside the range, as it will be once closed behind ``q``.
+
+        :param q: (n,), or (k, n) for k stops of each joint [rad].
+        """
+        if not self._outside:
+            return stop.stays_within(q - self._middle, self._bounds[_FREE], self._plan_jerk)
+        low, high = self._closed_behind(q, 2.0 * _EDGE)
+        return stop.stays_within(q - 0.5 * (low + high), 0.5 * (high - low) - _EDGE, self._plan_jerk)
 
     def _chase(self, derivatives: Vector, passes: NDArray[np.bool_]) -> None:
         """Advance the joints that do not pass by the first safe of track, approach and stop."""
@@ -263,12 +274,7 @@ class Limiter:
         return why
 
     def _fall_back(
-        self,
-        state: Vector,
-        inside: NDArray[np.bool_],
-        safe: NDArray[np.bool_],
-        target: Vector,
-        cut: NDArray[np.bool_],
+        self, state: Vector, inside: NDArray[np.bool_], safe: NDArray[np.bool_], target: Vector, cut: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Replace what is not safe of ``state`` by approach or stop; return which joints needed neither.
 
@@ -286,7 +292,7 @@ class Limiter:
         states = np.empty((3, 3, self.n))  # quantity, state, joint
         states[:, 0], states[:, 1], states[:, 2] = state, approach, self.state
         stops = plan_stop(states[1], states[2], self.limits.acceleration, jerk)
-        stays = stops.stays_within(states[0] - self._middle, self._bounds[_FREE], jerk)
+        stays = self._stays(states[0], stops)
         safe = safe | (np.logical_and.reduce(inside[:-1]) & (inside[-1] | stays[0]))
         good = np.logical_and.reduce(near[:-1]) & (near[-1] | stays[1]) & joints & ~safe
         np.copyto(state, approach, where=good)
@@ -384,8 +390,9 @@ class Limiter:
     def _follow_inwards(self) -> None:
         """Close the range behind joints that began outside and have moved inwards."""
         if self._outside:
-            q, limits = self.state[0], self.limits
-            self._set_range(
-                np.minimum(limits.lower, np.maximum(self._low, q - _EDGE)),
-                np.maximum(limits.upper, np.minimum(self._high, q + _EDGE)),
-            )
+            self._set_range(*self._closed_behind(self.state[0], _EDGE))
+
+    def _closed_behind(self, q: Vector, edge: float) -> tuple[Vector, Vector]:
+        """Return the range closed to within ``edge`` [rad] behind joints at ``q`` that began outside the limits."""
+        lower, upper = self.limits.lower, self.limits.upper
+        return np.minimum(lower, np.maximum(self._low, q - edge)), np.maximum(upper, np.minimum(self._high, q + edge))

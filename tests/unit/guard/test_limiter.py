@@ -290,6 +290,24 @@ def test_from_outside_the_range_moves_only_inwards(start: float, wanted: float) 
     assert last <= 1.0 + 1e-6 or wanted > 1.0
 
 
+def test_a_joint_that_came_back_into_the_range_does_not_leave_it_again() -> None:
+    """Begun outside, thrown about: a stop that begins just inside must not lead out again."""
+    n, worst = 512, 0.0
+    limits = _limits(n)
+    limiter = Limiter(limits, DT)
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        limiter.start(1.0 + rng.uniform(0.0, 0.3, n) * rng.choice([1.0, 0.01], n))
+        last = limiter.state[0]
+        for _ in range(300):
+            rows = np.stack([rng.uniform(0.9, 1.3, n), *(rng.normal(0, size, n) for size in (3.0, 60.0, 3000.0))])
+            limiter.step(Reference(rows, np.abs(rows[3])))
+            now = limiter.state[0]
+            worst = max(worst, float((np.maximum(now, 1.0) - np.maximum(last, 1.0)).max()))
+            last = now
+    assert worst <= 1e-9
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("row", [0, 1, 2, 3])
 def test_reference_that_is_not_finite_means_stop(bad: float, row: int) -> None:
