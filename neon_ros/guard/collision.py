@@ -11,10 +11,10 @@ whose joints travel ``x`` in between, is never nearer than ``(d0 + d1 - levers x
 the body, since the stop of a fast arm is long.  In addition the speed at which a pair may close falls linearly, from
 ``_FAST`` at the slow distance to ``_CREEP`` at the stop distance.
 
-A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come nearer
-by no more than twice its slack, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
-which keep the balance) are taken where they will be at the end of the period; that they come towards an arm at rest
-cannot be prevented here.
+A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come nearer by no
+more than twice its slack, and the threshold follows it outwards.  Joints that others move (legs and, in
+``whole_body``, the waist, which keep the balance) are taken where they will be at the end of the period; that they
+come towards an arm at rest cannot be prevented here.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Clearance:
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
         self._levers_of_others = np.ascontiguousarray(levers[:, self._others])
         self._others_move = balancing or self._legs
-        # An error of an angle moves the end of an arm far, its root little, and adds up along the arm: hence the square.
+        # An error of an angle moves the end of an arm far, its root little, and errors add up along it: the square.
         farthest = levers[:, 15:].max(axis=1)
         share = farthest / farthest.max()
         self._stop_distance = config.collision_stop * share**2

@@ -55,6 +55,9 @@ STALE = 0.5
 
 _Listener = tuple[Any, str, Callable[[Any], None], Any]
 
+JITTER = 0.1
+"""How much later than a chunk the joint states may arrive by whose clock it is judged [s]."""
+
 
 class ViewNode(Stage[ViewParameters]):
     """Subscribe everything, publish ``predicted/*``, and pass the operator's words and buttons on."""
@@ -66,6 +69,7 @@ class ViewNode(Stage[ViewParameters]):
         """Open the page, then listen."""
         self._kinematics = Kinematics()
         self._q: NDArray[np.float64] | None = None
+        self._robot_clock = 0  # [ns] ahead of the steady clock
         self._commanded = np.full(NUM_JOINTS, np.nan)
         self._commanded_at = self._chunk_at = -np.inf
         self._before: Prediction | None = None
@@ -179,7 +183,8 @@ class ViewNode(Stage[ViewParameters]):
     # the topics -------------------------------------------------------------------------------------------------
 
     def _on_joints(self, msg: Any) -> None:
-        self._q = joints_from_msg(msg).q
+        joints = joints_from_msg(msg)
+        self._q, self._robot_clock = joints.q, joints.stamp_ns - time.monotonic_ns()
         self.health.heard = time.monotonic()
         if self._view:
             self._view.set_joints(self._q)
@@ -208,9 +213,11 @@ class ViewNode(Stage[ViewParameters]):
             return
         chunk = chunk_from_msg(msg)
         prediction = predict(self._kinematics, self._q, chunk)
-        age = (self.get_clock().now().nanoseconds - chunk.stamp_ns) * 1e-9
-        if not 0.0 <= age < 10.0:
+        # By the clock of the joint states, which is the robot's, or that of a recording.
+        age = (self._robot_clock + time.monotonic_ns() - chunk.stamp_ns) * 1e-9
+        if not -JITTER <= age < 10.0:
             raise Refused(refuse("age of action_chunk", f"{age:.3f} s", "0 to 10 s: do the clocks agree?"))
+        age = max(age, 0.0)
         blend = (age, age + self._fade)
         self._out.chunk(chunk, prediction, self._before, blend, self._kinematics.poses(self._q))
         self._before, self._chunk_at = prediction, time.monotonic()

@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from neon_ros.contracts import FloatArray, checked_array
 from neon_ros.errors import ContractError, refuse
 
+MAX_POINT_STEP = 4096
+"""Longest point that is read [bytes]; the Livox driver's have 18."""
+
 MIN_RANGE = 0.1
 """Nearest return of a Livox MID-360 [m] (user manual, "close proximity blind zone"); no return is sent as 0 0 0."""
 _DATATYPES = {7: "f4", 8: "f8"}
@@ -65,6 +68,8 @@ def decode_points(data: bytes | bytearray | memoryview | NDArray[np.uint8], layo
         raise ContractError(
             refuse("cloud datatypes of x, y, z", list(kinds.values()), "all 7 (float32) or all 8 (float64)")
         )
+    if layout.point_step > MAX_POINT_STEP:
+        raise ContractError(refuse("cloud point_step", layout.point_step, f"at most {MAX_POINT_STEP} bytes a point"))
     kind = np.dtype((">" if layout.is_bigendian else "<") + _DATATYPES[kinds["x"]])
     offsets = [layout.fields[name][0] for name in "xyz"]
     if min(offsets) < 0 or max(offsets) + kind.itemsize > layout.point_step:

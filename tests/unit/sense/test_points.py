@@ -53,6 +53,7 @@ def test_an_empty_cloud_is_a_cloud() -> None:
             {"fields": {"x": (0, 7), "y": (4, 7), "z": (16, 7)}},
             r"cloud offsets of x, y, z: got \[0, 4, 16\]; allowed: inside",
         ),
+        ({"point_step": 2**31, "row_step": 2**32}, "cloud point_step: got 2147483648; allowed: at most 4096 bytes"),
         ({"row_step": 17}, "cloud row_step: got 17; allowed: at least 36 bytes for 2 points"),
         ({"height": 2}, "cloud data: got 36 bytes; allowed: 72"),
     ],
