@@ -82,6 +82,7 @@ class Clearance:
         self._last_phase = self._per_jerk**2 / 6.0
         self._nothing = np.zeros((1, len(own)), dtype=bool)
         self._likely: Mask | None = None
+        self._sliding: Mask | None = None
         self._misses = self._pressed = 0
         self._own_rows = own
         levers = self._body.levers
@@ -111,7 +112,7 @@ class Clearance:
         """
         if self._watching:
             self._last = self._exact_at = self._clear_at = self._posture(commanded, measured)
-            self._likely, self._misses, self._pressed = None, 0, 0
+            self._likely, self._sliding, self._misses, self._pressed = None, None, 0, 0
             self._exact = self._body.distances(self._last[None])[0]
             self._keep = np.minimum(self._exact - self._slack, self._threshold)
             self.least = float(self._exact.min())
@@ -137,7 +138,7 @@ class Clearance:
         state = limiter.state[:, self._own]
         # Twice in a row not far, the second time by fresh distances: it will not be for some periods either.
         if (self._misses < 2 or self._misses % _PAUSE == 0) and self._is_far(q, state):
-            self._last, self._likely, self._misses, self._pressed = q, None, 0, 0
+            self._last, self._likely, self._sliding, self._misses, self._pressed = q, None, None, 0, 0
             return
         self._misses += 1
         last = q.copy()
@@ -145,21 +146,32 @@ class Clearance:
         # An arm that presses on is refused period after period: its braking is then looked at in the same breath.
         held = self._nothing if self._likely is None else np.stack([self._nothing[0], self._likely])
         options = self._look(q, last, state, held, limiter)
-        choice = 0 if options.clear[0].all() else 1
-        if choice == 1 and (self._likely is None or self._pressed % _PAUSE == 0 or not options.clear[1].all()):
-            held = self._ways_out(options, state)
+        clear = np.asarray(options.clear.all(axis=1))
+        if clear[0]:
+            self._likely, self._pressed = None, 0
+            self._keep = np.minimum(np.maximum(self._keep, options.reached[0] - self._slack), self._threshold)
+            self._settle(options, 0)
+            return
+        if clear[-1]:  # never both a second look and a search: the worst period is what counts
+            choice, likely = 1, held[1]
+            if self._pressed % _PAUSE == 1:
+                likely = self._sliding = self._nearing(options, state)
+        else:
+            refused = ~options.clear[0]
+            held = self._ways_out(self._involved[:, refused].any(axis=1))
             options = self._look(q, last, state, held, limiter)
             clear = np.asarray(options.clear.all(axis=1))
             clear[-1] = True  # the rest of the last state's stop
             choice = int(clear.argmax())
-        if held[choice].any():
-            mask = np.zeros(len(self._rows), dtype=bool)
-            mask[self._own] = held[choice]
-            self._likely, self._pressed = held[choice], self._pressed + 1
-            limiter.brake(mask)
-        else:
-            self._likely, self._pressed = None, 0
-            self._keep = np.minimum(np.maximum(self._keep, options.reached[0] - self._slack), self._threshold)
+            likely = held[choice]
+        self._likely, self._pressed = likely, self._pressed + 1
+        mask = np.zeros(len(self._rows), dtype=bool)
+        mask[self._own] = held[choice]
+        limiter.brake(mask)
+        self._settle(options, choice)
+
+    def _settle(self, options: _Options, choice: int) -> None:
+        """Take note of what one of the ``options`` has come to."""
         self._last = self._exact_at = options.q[choice]
         self._exact = options.now[choice]
         self.least = float(self._exact.min())
@@ -260,20 +272,29 @@ class Clearance:
             travel = end - 2.0 * turn * (v + turn * (0.5 * a - turn * (jerk / 6.0)))
         return states[:, 0] + sign * end, travel
 
-    def _ways_out(self, options: _Options, state: Vector) -> Mask:
+    def _ways_out(self, involved: Mask) -> Mask:
         """Return which own joints may brake to mend a refused candidate, the least first, all of them last (K, own).
 
-        First those that bring a refused pair nearer, so that an arm slides along the body and what leads away goes on;
-        then every joint of its arms.
+        :param involved: those of the arms of a refused pair (own,).
+        """
+        everything = ~self._nothing[0]
+        if self._sliding is None:
+            return np.stack([involved, everything])
+        return np.stack([self._sliding, involved, everything])
+
+    def _nearing(self, options: _Options, state: Vector) -> Mask:
+        """Return which own joints bring a refused pair nearer (own,).
+
+        When only these brake an arm slides along the body, and what leads away goes on.
 
         :param options: whose first is the candidate.
         :param state: candidate of the own joints (3, own).
         """
-        refused = ~options.clear[0]
-        own = len(self._own_rows)
-        nudged = np.repeat(options.q[:1], own, axis=0)
-        nudged[np.arange(own), self._own_rows] += _NUDGE
-        slope = (self._body.distances(nudged) - options.now[0])[:, refused]  # (own, refused)
-        nearing = (slope * state[1][:, None] < 0.0).any(axis=1)
-        involved = self._involved[:, refused].any(axis=1)
-        return np.stack([nearing, involved, np.ones(own, dtype=bool)])
+        refused = np.flatnonzero(~options.clear[0])
+        moving = np.flatnonzero(self._involved[:, refused].any(axis=1))
+        nudged = np.repeat(options.q[:1], len(moving), axis=0)
+        nudged[np.arange(len(moving)), self._own_rows[moving]] += _NUDGE
+        slope = self._body.distances(nudged, refused) - options.now[0, refused]  # (moving, refused)
+        nearing = self._nothing[0].copy()
+        nearing[moving] = (slope * state[1, moving, None] < 0.0).any(axis=1)
+        return nearing
