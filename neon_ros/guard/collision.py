@@ -19,6 +19,7 @@ cannot be prevented here.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -44,18 +45,21 @@ _ROUNDING = 1e-9  # [m]
 _TINY = 1e-12  # [rad/s^2]
 _PAUSE = 8  # periods
 _NUDGE = 1e-6  # [rad]
+_TURN = 2.0 * math.sqrt(2.0) / 3.0  # see stopping.Stop.extent
 
 
 class _Options(NamedTuple):
     """What comes of K ways to go on.
 
     :param q: configuration at the end of the period (K, 29) [rad].
+    :param before: distances where the own joints were before it (P,) [m].
     :param now: distances there (K, P) [m].
     :param reached: least distance from there on, with the slack granted between the ends of the stop (K, P) [m].
     :param clear: whether the pair may (K, P).
     """
 
     q: Vector
+    before: Vector
     now: Vector
     reached: Vector
     clear: Mask
@@ -79,7 +83,6 @@ class Clearance:
         own = rows[self._own]
         self._acceleration, self._jerk = limits.acceleration[self._own], limits.jerk[self._own] * PLAN
         self._per_jerk = 1.0 / self._jerk
-        self._last_phase = self._per_jerk**2 / 6.0
         self._nothing = np.zeros((1, len(own)), dtype=bool)
         self._likely: Mask | None = None
         self._sliding: Mask | None = None
@@ -159,7 +162,7 @@ class Clearance:
         else:
             refused = ~options.clear[0]
             held = self._ways_out(self._involved[:, refused].any(axis=1))
-            options = self._look(q, last, state, held, limiter)
+            options = self._look(q, last, state, held, limiter, options.before)
             clear = np.asarray(options.clear.all(axis=1))
             clear[-1] = True  # the rest of the last state's stop
             choice = int(clear.argmax())
@@ -207,31 +210,42 @@ class Clearance:
         allowed[distance >= self._slow] = np.inf
         return np.asarray(allowed)
 
-    def _look(self, q: Vector, last: Vector, state: Vector, held: Mask, limiter: Limiter) -> _Options:
+    def _look(
+        self, q: Vector, last: Vector, state: Vector, held: Mask, limiter: Limiter, before: Vector | None = None
+    ) -> _Options:
         """Judge what comes of letting joints brake.
 
         :param q: configuration of the candidate (29,) [rad].
         :param last: the own joints where they were, all others as in ``q`` (29,) [rad].
         :param state: candidate of the own joints (3, own).
         :param held: which own joints brake, by option (K, own).
+        :param before: the distances at ``last`` (P,) [m], where they are known.
         """
         options, states = len(held), state[None]
         if held is not self._nothing:
             states = np.where(held[:, None], limiter.braked()[:, self._own], states)
         end, travel = self._stop(states)
-        configurations = np.empty((1 + 2 * options, NUM_JOINTS))
-        configurations[0], configurations[1:] = last, q
-        configurations[1 : 1 + options, self._own_rows] = states[:, 0]
-        configurations[1 + options :, self._own_rows] = end
+        configurations = np.empty((2 * options + (before is None), NUM_JOINTS))
+        configurations[:] = q
+        configurations[:options, self._own_rows] = states[:, 0]
+        configurations[options : 2 * options, self._own_rows] = end
+        if before is None:
+            configurations[-1] = last
         distances = self._body.distances(configurations)
-        before, now, then = distances[0], distances[1 : 1 + options], distances[1 + options :]
+        now, then = distances[:options], distances[options : 2 * options]
+        before = distances[-1] if before is None else before
         keep = self._nearest(last, before) - _ROUNDING
         reached = np.minimum(np.minimum(now, then), 0.5 * (now + then - travel @ self._levers_transposed) + self._slack)
-        braking = np.asarray(held.any(axis=1))[:, None]
-        # A pair of which every joint brakes needs no leave; one that closes too fast is mended by braking some.
-        clear = (reached >= keep) | (braking & ~(~held @ self._involved))
-        clear &= braking | ((before - now) <= self._period * self._allowed_closing(now))
-        return _Options(configurations[1 : 1 + options], now, reached, clear)
+        clear = np.asarray(reached >= keep)
+        slow = (before - now) <= self._period * self._allowed_closing(now)
+        if held is self._nothing:
+            clear &= slow
+        else:
+            # A pair of which every joint brakes needs no leave; one that closes too fast is mended by braking some.
+            braking = np.asarray(held.any(axis=1))[:, None]
+            clear |= braking & ~(~held @ self._involved)
+            clear &= braking | slow
+        return _Options(configurations[:options], before, now, reached, clear)
 
     def _nearest(self, last: Vector, before: Vector) -> Vector:
         """Return how near each pair may come (P,) [m]: not nearer than joints moved by others have brought it.
@@ -251,25 +265,24 @@ class Clearance:
 
         :param states: positions, velocities, accelerations (K, 3, own).
         """
-        # As plan_stop and stop_extent, written for few operations: mirrored, then three phases of jerk -j, 0, +j.
-        jerk, per_jerk = self._jerk, self._per_jerk
+        # As stopping.plan_stop and Stop.extent, written for few operations.
         v, a = states[:, 1], states[:, 2]
-        sign = np.copysign(1.0, v + 0.5 * per_jerk * a * np.abs(a))
-        v, a = v * sign, a * sign
-        energy = np.maximum(jerk * v + 0.5 * a * a, 0.0)
-        peak = np.minimum(np.sqrt(energy), self._acceleration)
-        square = peak * peak
-        t1 = np.maximum(a + peak, 0.0) * per_jerk
-        t2 = np.maximum(energy - square, 0.0) * per_jerk / (peak + _TINY)
-        end = t1 * (v + t1 * (0.5 * a - t1 * (jerk / 6.0)))
-        end += t2 * (v + t1 * (a - 0.5 * jerk * t1) - 0.5 * peak * t2)
-        end += peak * square * self._last_phase
+        ramp = a * self._per_jerk
+        turned = 0.5 * a * ramp
+        sign = np.copysign(1.0, v + np.copysign(turned, a))
+        speed = np.maximum(v * sign + turned, 0.0)
+        peak = np.minimum(np.sqrt(speed * self._jerk), self._acceleration)
+        t3 = peak * self._per_jerk
+        t2 = np.maximum(speed - peak * t3, 0.0) / (peak + _TINY)
+        ramp *= sign
+        begun = ramp * (speed - turned / 3.0)
+        end = begun + speed * (t3 + 0.5 * t2)
         travel = end
-        if (v < 0.0).any():
+        backwards = v * sign < 0.0
+        if np.count_nonzero(backwards):
             # A joint that moves against the mirrored direction at first turns round inside the first phase.
-            turn = (a - np.sqrt(np.maximum(a * a + 2.0 * jerk * np.minimum(v, 0.0), 0.0))) * per_jerk
-            turn = np.where(v < 0.0, turn, 0.0)
-            travel = end - 2.0 * turn * (v + turn * (0.5 * a - turn * (jerk / 6.0)))
+            turn = begun - _TURN * speed * np.sqrt(speed * self._per_jerk)
+            travel = end - 2.0 * np.minimum(turn, 0.0) * backwards
         return states[:, 0] + sign * end, travel
 
     def _ways_out(self, involved: Mask) -> Mask:
