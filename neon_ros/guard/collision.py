@@ -198,7 +198,10 @@ class Clearance:
         now = self._exact - moved
         if self._others_move:
             now -= self._levers_of_others.dot(np.abs(q - self._exact_at)[self._others])
-        if (now - travel < self._threshold).any() or (speed > self._allowed_closing(now)).any():
+        if np.count_nonzero(now - travel < self._threshold):
+            return False
+        fast = speed > _CREEP + self._gain * (now - self._threshold)
+        if np.count_nonzero(fast) and np.count_nonzero(fast & (now < self._slow)):
             return False
         self._keep = self._threshold
         self.least = float(now.min())
