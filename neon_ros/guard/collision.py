@@ -2,19 +2,20 @@
 
 Every state that leaves here has, like the limiter's, a way out in reserve: on the quickest stop from it no watched pair
 of capsules comes nearer than its stop distance.  A candidate of the limiter that would break this is refused; then
-joints advance one period of their quickest stop from the last state instead: those that bring the pair nearer, else all
-of the arms concerned, else all.  The last always does, since the stop from there is the rest of the last state's.  By
-induction nothing is ever nearer than the stop distance, and an arm at the body slides along it or leaves.
+joints advance one period of their quickest stop from the last state instead: those that bring the pair nearer, as far
+as that is known, else all of the arms concerned, else all.  The last always does, since the stop from there is the rest
+of the last state's.  By induction nothing is ever nearer than the stop distance, and an arm at the body slides along it
+or leaves.  Which joints bring it nearer is found out in a period that needs no second look: no period takes long.
 
 The stop is judged at its two ends, and between them by levers: a pair whose distances there are ``d0`` and ``d1``, and
 whose joints travel ``x`` in between, is never nearer than ``(d0 + d1 - levers x) / 2``.  This alone slows an arm near
 the body, since the stop of a fast arm is long.  In addition the speed at which a pair may close falls linearly, from
 ``_FAST`` at the slow distance to ``_CREEP`` at the stop distance.
 
-A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come nearer
-by no more than twice its slack, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the waist,
-which keep the balance) are taken where they will be at the end of the period; that they come towards an arm at rest
-cannot be prevented here.
+A pair that is nearer than that to begin with (a robot armed with its arms against its body) may come nearer by no more
+than twice its slack, and the threshold follows it outwards.  Joints that others move (legs and, in ``whole_body``, the
+waist, which keep the balance) are taken where they will be at the end of the period; that they come towards an arm at
+rest cannot be prevented here.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Clearance:
         self._others = np.setdiff1d(np.arange(NUM_JOINTS), own)
         self._levers_of_others = np.ascontiguousarray(levers[:, self._others])
         self._others_move = balancing or self._legs
-        # An error of an angle moves the end of an arm far, its root little, and adds up along the arm: hence the square.
+        # An error of an angle moves the end of an arm far, its root little, and adds up along it: hence the square.
         farthest = levers[:, 15:].max(axis=1)
         share = farthest / farthest.max()
         self._stop_distance = config.collision_stop * share**2
@@ -161,7 +162,7 @@ class Clearance:
                 likely = self._sliding = self._nearing(options, state)
         else:
             refused = ~options.clear[0]
-            held = self._ways_out(self._involved[:, refused].any(axis=1))
+            held = self._ways_out(np.asarray(self._involved[:, refused].any(axis=1)))
             options = self._look(q, last, state, held, limiter, options.before)
             clear = np.asarray(options.clear.all(axis=1))
             clear[-1] = True  # the rest of the last state's stop

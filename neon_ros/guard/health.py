@@ -16,7 +16,6 @@ from neon_ros.guard.stopping import Vector
 from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.variants import Variant
 
-
 _FLOAT = np.dtype(np.float64)  # compared with the type itself a check takes three times as long
 
 

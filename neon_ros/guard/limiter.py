@@ -65,8 +65,7 @@ class Limiter:
     def __init__(self, limits: MotionLimits, period: float) -> None:
         if not 1e-4 <= period <= 0.1:
             raise ConfigError(refuse("limiter period", period, "0.0001 to 0.1 s"))
-        self.limits = limits
-        self._full_velocity = limits.velocity
+        self.limits, self._full_velocity = limits, limits.velocity
         self.period = period
         self.n = len(limits.lower)
         self.state = np.zeros((3, self.n))
@@ -88,7 +87,8 @@ class Limiter:
         self._bounds = np.vstack([spread, jerk, acceleration * _ROUNDING, none, way, none, none])
         self._set_range(limits.lower, limits.upper)
         self._set_velocity(velocity)
-        self._before, self._braked = (self.state, self._low, self._high), None
+        self._before = self.state, self._low, self._high
+        self._braked: Vector | None = None
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
