@@ -132,7 +132,7 @@ class Guard:
         if chunk.q.shape != (steps, NUM_JOINTS) or chunk.base_velocity.shape != (steps, 3) or steps < 2:
             shapes = (chunk.q.shape, chunk.base_velocity.shape)
             raise Refused(refuse("chunk shapes", shapes, "(H, 29) and (H, 3), H > 1"))
-        if chunk.moved.shape != (NUM_JOINTS,) or not np.array_equal(chunk.moved, self._moved):
+        if chunk.moved.shape != (NUM_JOINTS,) or np.count_nonzero(chunk.moved != self._moved):
             names = [name for name, moves in zip(JOINT_NAMES, chunk.moved, strict=False) if moves]
             raise Refused(refuse("chunk joints", names, f"the {len(self._rows)} joints of {self.mode.name}"))
         total = float(chunk.q.sum() + chunk.base_velocity.sum() + chunk.t0 + chunk.dt)
@@ -142,11 +142,11 @@ class Guard:
         if number <= self._newest:
             raise Refused(refuse("chunk (epoch, sequence)", number, f"newer than {self._newest}"))
         outside = (chunk.q < self._lowest) | (chunk.q > self._highest)
-        if outside.any():
+        if np.count_nonzero(outside):
             step, joint = (int(i) for i in np.argwhere(outside)[0])
             allowed = f"{self._lowest[joint]:.3f} to {self._highest[joint]:.3f} rad"
             raise Refused(refuse(f"chunk step {step} {JOINT_NAMES[joint]}", f"{chunk.q[step, joint]:.3f}", allowed))
-        if (np.abs(chunk.base_velocity) > _BASE_BOUND).any():
+        if np.count_nonzero(np.abs(chunk.base_velocity) > _BASE_BOUND):
             fastest = np.abs(chunk.base_velocity).max(axis=0)
             raise Refused(refuse("chunk base velocity", fastest.round(3), f"at most {_BASE_BOUND}"))
         self._newest = number

@@ -16,6 +16,8 @@ from neon_ros.guard.stopping import Vector
 from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.variants import Variant
 
+_FLOAT = np.dtype(np.float64)  # compared with the type itself a check takes three times as long
+
 
 class Finding(NamedTuple):
     """A fault that was found.
@@ -138,7 +140,7 @@ class Health:
             ("quaternion", measured.quaternion_wxyz, 4),
             ("gyroscope", measured.gyroscope, 3),
         ):
-            if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != np.float64:
+            if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != _FLOAT:
                 return f"{name} has shape {np.shape(value)} instead of ({size},) float64"
             if not math.isfinite(value.dot(value)):
                 return f"{name} is not finite"
@@ -152,7 +154,7 @@ class Health:
         length = float(measured.quaternion_wxyz.dot(measured.quaternion_wxyz))
         if abs(length - 1.0) > 0.1:
             return f"a quaternion of length {math.sqrt(length):.2f}"
-        if ((q < self._lower) | (q > self._upper)).any():
+        if np.count_nonzero((q < self._lower) | (q > self._upper)):
             return "a joint far outside its range"
         if self.state is not None:
             elapsed = max((measured.steady_ns - self.state.steady_ns) * 1e-9, 0.0)

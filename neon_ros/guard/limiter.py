@@ -65,8 +65,7 @@ class Limiter:
     def __init__(self, limits: MotionLimits, period: float) -> None:
         if not 1e-4 <= period <= 0.1:
             raise ConfigError(refuse("limiter period", period, "0.0001 to 0.1 s"))
-        self.limits = limits
-        self._full_velocity = limits.velocity
+        self.limits, self._full_velocity = limits, limits.velocity
         self.period = period
         self.n = len(limits.lower)
         self.state = np.zeros((3, self.n))
@@ -89,6 +88,7 @@ class Limiter:
         self._set_range(limits.lower, limits.upper)
         self._set_velocity(velocity)
         self._before = self.state, self._low, self._high
+        self._braked: Vector | None = None
         self._otg = ruckig.Ruckig(self.n, period)
         self._input = ruckig.InputParameter(self.n)
         self._input.synchronization = ruckig.Synchronization.No
@@ -128,7 +128,7 @@ class Limiter:
 
     def stop(self) -> None:
         """Advance one period along the quickest stop."""
-        self._before = self.state, self._low, self._high
+        self._before, self._braked = (self.state, self._low, self._high), None
         if np.count_nonzero(self.state[1:]):
             self.state = self.braked()
             self._follow_inwards()
@@ -138,7 +138,7 @@ class Limiter:
     def step(self, reference: Reference) -> None:
         """Advance one period towards ``reference``; the outcome is in ``state`` and ``reasons``."""
         derivatives = reference.derivatives
-        self._before = self.state, self._low, self._high
+        self._before, self._braked = (self.state, self._low, self._high), None
         if np.count_nonzero(np.isfinite(derivatives)) != derivatives.size:
             self.stop()
             self.reasons[:] = POSITION
@@ -163,8 +163,10 @@ class Limiter:
 
     def braked(self) -> Vector:
         """Return the state one period along the quickest stop from before the last step (3, n)."""
-        q, v, a = self._before[0]
-        return stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+        if self._braked is None:
+            q, v, a = self._before[0]
+            self._braked = stop_step(q, v, a, self.limits.acceleration, self._plan_jerk, self.period)
+        return self._braked
 
     def brake(self, joints: NDArray[np.bool_]) -> None:
         """Undo the last step of ``joints`` (n,): one period of their quickest stop takes its place."""

@@ -181,17 +181,21 @@ class Body:
         """
         return np.cumsum(self.rays(q), axis=-1)
 
-    def distances(self, q: DoubleArray) -> DoubleArray:
+    def distances(self, q: DoubleArray, pairs: NDArray[np.intp] | None = None) -> DoubleArray:
         """Return the distance between the surfaces of each of :data:`PAIRS` (N, P) [m]; negative when they overlap.
 
         :param q: joint positions in motor order (N, 29) [rad].
+        :param pairs: rows of :data:`PAIRS` that are wanted, all without.
         """
+        a, e, radii, which = self._a, self._e, self._radii, self._products
+        if pairs is not None:
+            a, e, radii, which = a[pairs], e[pairs], radii[pairs], which[:, pairs]
         n = len(q)
         vectors = self.rays(q).transpose(0, 2, 3, 1).reshape(n, 3, -1)  # (N, 3, 2C) starts, directions
-        products = (vectors.swapaxes(1, 2) @ vectors).reshape(n, -1).take(self._products, axis=1)  # (N, 8, P)
+        products = (vectors.swapaxes(1, 2) @ vectors).reshape(n, -1).take(which, axis=1)  # (N, 8, P)
         b, d1p1, d1p2, d2p1, d2p2, p1p1, p2p2, p1p2 = products.swapaxes(0, 1)
-        gap = segment_distance(self._a, b, self._e, d1p1 - d1p2, d2p1 - d2p2, p1p1 + p2p2 - 2.0 * p1p2)
-        gap -= self._radii
+        gap = segment_distance(a, b, e, d1p1 - d1p2, d2p1 - d2p2, p1p1 + p2p2 - 2.0 * p1p2)
+        gap -= radii
         return gap
 
 

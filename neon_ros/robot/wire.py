@@ -102,6 +102,7 @@ class LowCmdFrame(_Frame):
             shape, "<f4", self._buffer, LOW_CMD_LAYOUT.motors + Q_OFFSET, strides
         )
         self._joints = self._floats[:, :NUM_JOINTS]
+        self._rows = tuple(self._joints)
 
     def fill(self, q: ArrayLike, dq: ArrayLike, tau: ArrayLike, kp: ArrayLike, kd: ArrayLike) -> None:
         """Write all 29 joints in motor order.
@@ -114,8 +115,7 @@ class LowCmdFrame(_Frame):
         :raises ContractError: on a wrong length; values that are not finite are found by :meth:`seal`.
         """
         self._sealed = False
-        joints = self._joints
-        for row, name, values in zip(joints, _MOTOR_FLOATS, (q, dq, tau, kp, kd), strict=True):
+        for row, name, values in zip(self._rows, _MOTOR_FLOATS, (q, dq, tau, kp, kd), strict=True):
             if getattr(values, "shape", None) != (NUM_JOINTS,) and np.shape(values) != (NUM_JOINTS,):
                 raise ContractError(refuse(f"LowCmd.{name} shape", np.shape(values), (NUM_JOINTS,)))
             row[:] = values
