@@ -97,7 +97,8 @@ def test_an_unhealthy_robot_is_not_armed_and_the_sentence_is_whole(robot_state: 
     health = Health(GuardConfig(), VARIANTS[5])
     health.observe(robot_state(T0, temperature=np.full(29, 90.0)), T0)
     assert health.objection(T0) == (
-        "cannot arm: the robot: got left_hip_pitch_joint at 90 deg C exceeds 85 deg C; allowed: a healthy robot"
+        "cannot arm: the robot: got left_hip_pitch_joint casing at 90 deg C; it must stay below 85 deg C; "
+        "allowed: a healthy robot"
     )
 
 

@@ -51,7 +51,8 @@ def test_absent_joints_are_never_commanded(
     machine: int, mode: str, action_chunk: Chunks, robot_state: Callable[..., RobotState]
 ) -> None:
     names = present(machine, mode)
-    guard = Guard(MODES[mode], GuardConfig(simulated=True, arm_seconds=0.2))
+    # The pose asked for lays the right hand on the thigh; that is another test's matter.
+    guard = Guard(MODES[mode], GuardConfig(simulated=True, arm_seconds=0.2, self_collision=False))
     guard.configure(VARIANTS[machine])
     admission = Admission(MODES[mode], VARIANTS[machine])
     gone = ~VARIANTS[machine].present()
