@@ -57,6 +57,9 @@ def test_flown_stop_comes_to_rest_within_its_limits_and_extent(dt: float) -> Non
     low, high = stop_extent(*state, limit_a, limit_j)
     reach = stop_reach(v, a, limit_a, limit_j)
     assert (-reach <= low + 1e-9).all() and (high <= reach + 1e-9).all()
+    speed = np.abs(v) + a * a / (2.0 * limit_j)
+    bound = speed * (np.abs(a) / limit_j + speed / limit_a + 2.0 * np.sqrt(speed / limit_j))
+    np.testing.assert_allclose(reach, bound, rtol=1e-12)
     for _ in range(round(8.0 / dt)):
         after = stop_step(*state, limit_a, limit_j, dt)
         assert (np.abs(after[2]) <= limit_a * (1 + 1e-9)).all()
