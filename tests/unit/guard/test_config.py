@@ -70,8 +70,7 @@ def test_what_is_no_number_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["period", "wrong", "limits", "limits.arm", "limits.arm.size", "limits.tail.velocity", "bounds.arm.velocity"]
-    + ["limits.arm.velocity.x", "self_collision", "limits.arm velocity"],
+    ["period", "wrong", "limits", "limits.arm", "limits.arm.size", "limits.tail.velocity", "bounds.arm.velocity", "limits.arm.velocity.x", "self_collision", "limits_arm_velocity"],
 )
 def test_unknown_names_are_refused_and_the_known_ones_told(name: str) -> None:
     known = sorted({item.name for item in numbers()} - {"period"})
