@@ -8,6 +8,7 @@ quickest, until one fails or ``--cap`` seconds of tests have passed.  A survivor
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mutmut.__main__ import create_mutants
@@ -48,6 +50,21 @@ def fails(item: pytest.Item, following: pytest.Item | None) -> bool:
     return failed
 
 
+def watched(items: list[pytest.Item]) -> dict[str, Any]:
+    """Run tests without a change; return seconds of each, -1 when it failed, and which tests reach each function."""
+    set_mutant_under_test("stats")
+    seconds: dict[str, float] = {}
+    reached: dict[str, list[str]] = defaultdict(list)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        state()._stats.clear()
+        begun = time.process_time()
+        bad = fails(item, following)
+        seconds[item.nodeid] = -1.0 if bad else time.process_time() - begun
+        for function in state()._stats:
+            reached[function].append(item.nodeid)
+    return {"seconds": seconds, "reached": reached}
+
+
 @dataclass
 class Child:
     """A process that runs tests against one mutant."""
@@ -64,6 +81,7 @@ class Campaign:
 
     mutants: list[str]
     cap: float
+    before: dict[str, str]
     results: dict[str, str] = field(default_factory=dict)
     reached: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     seconds: dict[str, float] = field(default_factory=dict)
@@ -72,41 +90,43 @@ class Campaign:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the campaign in place of the tests."""
         self.items = {item.nodeid: item for item in session.items}
-        self.look(list(self.items.values()))
+        self.look()
         broken = [name for name, seconds in self.seconds.items() if seconds < 0.0]
         if broken:
             raise pytest.UsageError(f"these fail without any change: {broken}")
         self.fight(max(1, len(os.sched_getaffinity(0))))
         return True
 
-    def look(self, items: list[pytest.Item]) -> None:
-        """Learn how long each test takes and which functions it reaches; in a child, so that nothing stays behind."""
+    def look(self) -> None:
+        """Learn how long each test takes and which functions it reaches; in a child, so that nothing stays behind.
+
+        What was learnt is kept in ``mutants/reached.json`` until the guard, or the file of the test, changes.
+        """
         kept = Path("mutants/reached.json")
-        if kept.exists():
-            reached, self.seconds = json.loads(kept.read_text())
-            self.reached.update({name: set(tests) for name, tests in reached.items()})
-            return
-        reader, writer = os.pipe()
-        if (pid := os.fork()) == 0:
-            set_mutant_under_test("stats")
-            for item, following in zip(items, [*items[1:], None], strict=True):
-                state()._stats.clear()
-                begun = time.process_time()
-                bad = fails(item, following)
-                self.seconds[item.nodeid] = -1.0 if bad else time.process_time() - begun
-                for function in state()._stats:
-                    self.reached[function].add(item.nodeid)
-            with open(writer, "w") as out:
-                json.dump([{name: sorted(tests) for name, tests in self.reached.items()}, self.seconds], out)
-            os._exit(0)
-        os.close(writer)
-        with open(reader) as source:
-            text = source.read()
-        os.waitpid(pid, 0)
-        reached, self.seconds = json.loads(text)
-        self.reached.update({name: set(tests) for name, tests in reached.items()})
-        if min(self.seconds.values()) >= 0.0:
-            kept.write_text(text)
+        texts = {str(path): path.read_bytes() for path in sorted(Path(TESTS).glob("*.py"))}
+        texts["guard"] = b"".join(path.read_bytes() for path in sorted(Path("neon_ros/guard").glob("*.py")))
+        digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+        known = before.get("digests", {})
+        same = {name for name in digests if known.get(name) == digests[name] and known.get("guard") == digests["guard"]}
+        valid = {name for name in self.items if name.split("::")[0] in same and name in before["seconds"]}
+        items = [item for name, item in self.items.items() if name not in valid]
+        learnt: dict[str, Any] = {"seconds": {}, "reached": {}}
+        if items:
+            reader, writer = os.pipe()
+            if (pid := os.fork()) == 0:
+                with open(writer, "w") as out:
+                    json.dump(watched(items), out)
+                os._exit(0)
+            os.close(writer)
+            with open(reader) as source:
+                learnt = json.loads(source.read())
+            os.waitpid(pid, 0)
+        self.seconds = {name: before["seconds"][name] for name in valid} | learnt["seconds"]
+        for function, tests in (*before.get("reached", {}).items(), *learnt["reached"].items()):
+            self.reached[function] |= {name for name in tests if name in valid or name in learnt["seconds"]}
+        reached = {function: sorted(tests) for function, tests in self.reached.items()}
+        kept.write_text(json.dumps({"digests": digests, "seconds": self.seconds, "reached": reached}))
 
     def fight(self, width: int) -> None:
         """Run all mutants, ``width`` at a time."""
@@ -183,8 +203,6 @@ class Campaign:
             self.noticed[mutant.rpartition(".")[0]][verdict] += 1
         Path("mutants/results.json").write_text(json.dumps({**self.before, **self.results}, indent=0))
 
-    before: dict[str, str] = field(default_factory=dict)
-
 
 def main() -> None:
     """Write the mutants, run the campaign, print the table and the survivors."""
@@ -211,7 +229,7 @@ def main() -> None:
         elif asked.sample and asked.sample < len(names):
             names = sorted(random.Random(7).sample(names, asked.sample))
         mutants += names
-    campaign = Campaign(mutants, asked.cap, before=before)
+    campaign = Campaign(mutants, asked.cap, before)
     os.environ["MUTANT_UNDER_TEST"] = ""
     here = Path.cwd() / "mutants"
     sys.path[:] = [str(here), *(entry for entry in sys.path if Path(entry or ".").resolve() != here.parent)]

@@ -68,10 +68,11 @@ def test_what_is_no_number_is_refused(value: object) -> None:
     assert refused({"stale_after": value}, where="guard").startswith("guard.stale_after: got ")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["period", "wrong", "limits", "limits.arm", "limits.arm.size", "limits.tail.velocity", "bounds.arm.velocity", "limits.arm.velocity.x", "self_collision", "limits_arm_velocity"],
-)
+UNKNOWN = """period wrong limits limits.arm limits.arm.size limits.tail.velocity bounds.arm.velocity
+limits.arm.velocity.x self_collision limits_arm_velocity"""
+
+
+@pytest.mark.parametrize("name", UNKNOWN.split())
 def test_unknown_names_are_refused_and_the_known_ones_told(name: str) -> None:
     known = sorted({item.name for item in numbers()} - {"period"})
     allowed = ", ".join([*known, "limits.position_margin", "limits.<leg|waist|arm|joint>.<quantity>"])
