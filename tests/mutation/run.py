@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import resource
@@ -30,6 +31,7 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
 TESTS = "tests/unit/guard"
 SLOWEST = 8.0  # [s] tests that take longer are not asked
+PATIENCE = 900.0  # [s] for a mutant that waits for something; one that computes has ten times what its tests need
 
 
 def fails(item: pytest.Item, following: pytest.Item | None) -> bool:
@@ -75,7 +77,7 @@ class Child:
     said: bytes = b""
 
 
-@dataclass
+@dataclass(eq=False)
 class Campaign:
     """All mutants of the modules asked for, and what became of them."""
 
@@ -90,6 +92,9 @@ class Campaign:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the campaign in place of the tests."""
         self.items = {item.nodeid: item for item in session.items}
+        for plugin in session.config.pluginmanager.get_plugins():
+            if hasattr(plugin, "_children"):  # the look at left processes, which takes longer than most tests
+                plugin._children = lambda parent: {}
         self.look()
         broken = [name for name, seconds in self.seconds.items() if seconds < 0.0]
         if broken:
@@ -158,14 +163,15 @@ class Campaign:
     def order(self, mutant: str) -> list[pytest.Item]:
         """Return the tests to run against a mutant, the likeliest to notice it first."""
         function, module = mangled_name_from_mutant_name(mutant), mutant.rpartition(".")[0]
-        own = module.rpartition(".")[2]
+        own = f"{TESTS}/test_{module.rpartition('.')[2]}.py"
         tests = [name for name in self.reached.get(function, ()) if self.seconds[name] <= SLOWEST]
         here, near = self.noticed[function], self.noticed[module]
-        tests.sort(key=lambda name: (-here[name], -near[name], own not in name, self.seconds[name], name))
-        first = [name for name in tests if here[name]][:10]
-        rest = sorted(set(tests) - set(first), key=lambda name: (self.seconds[name] / (1 + near[name]), name))
-        chosen, spent = [], 0.0
-        for name in first + rest:
+        first = sorted((name for name in tests if here[name]), key=lambda name: -here[name])[:10]
+        others = set(tests) - set(first)
+        rest = sorted(others, key=lambda name: (not name.startswith(own), self.seconds[name] / (1 + near[name]), name))
+        chosen: list[pytest.Item] = []
+        spent = 0.0
+        for name in (*first, *rest):
             spent += self.seconds[name]
             if spent > self.cap and chosen:
                 break
@@ -179,7 +185,9 @@ class Campaign:
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, 1)
             os.dup2(nothing, 2)
+            seconds = 10 + math.ceil(10.0 * sum(self.seconds[item.nodeid] for item in order))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             set_mutant_under_test(mutant)
             said = "survived"
             try:
@@ -192,8 +200,7 @@ class Campaign:
             os.write(writer, said.encode()[:60000])
             os._exit(0)
         os.close(writer)
-        budget = 20.0 + 10.0 * sum(self.seconds[item.nodeid] for item in order)
-        running[pid] = Child(mutant, reader, time.monotonic() + budget)
+        running[pid] = Child(mutant, reader, time.monotonic() + PATIENCE)
 
     def end(self, mutant: str, verdict: str) -> None:
         """Keep what became of a mutant."""
