@@ -19,7 +19,7 @@ export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env run test test-long check colcon clean
+.PHONY: help env run test test-long mutate check colcon clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ test: $(STAMP)/dev ## the tests, without the long ones
 
 test-long: $(STAMP)/dev ## the long tests too: other ROS 2 releases, closed loop, soak
 	@$(BIN)/python -m pytest -m "" -o faulthandler_timeout=7200 $(ARGS)
+
+mutate: $(STAMP)/dev ## mutation testing of guard/; hours. ARGS="limits --cap 5" for one module
+	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(ARGS)
 
 check: $(STAMP)/dev ## style, types and the import rules
 	$(BIN)/ruff check $(wildcard $(LINT))
@@ -56,7 +59,7 @@ colcon: $(STAMP)/dev ## build both packages with colcon and test what was instal
 	    --pytest-args tests/unit/test_packaging.py && colcon test-result --verbose'
 
 clean: ## remove what was built, keep the environment
-	rm -rf build install log neon_ros.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build install log mutants neon_ros.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # The environment, in steps; each stamp is newer than what it was made from, so a second call does nothing.

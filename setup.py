@@ -153,6 +153,7 @@ setup(
             "far-unitree-sdk==0.1.8; platform_machine == 'x86_64'",
             "hypothesis>=6",
             "mcap-ros2-support>=0.5",
+            "mutmut==3.8.1",
             "mypy>=1.10",
             "playwright>=1.40",
             "pytest>=7",

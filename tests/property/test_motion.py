@@ -320,46 +320,38 @@ def test_i19_whatever_differs_from_the_reference_has_a_reason(flight: Flight) ->
     assert flight.silent_changes == 0
 
 
-def test_many_joints_side_by_side_are_each_what_it_would_be_alone() -> None:
-    """The batch that the proofs fly, against limiters of one joint each and of 29, period by period.
+def test_many_joints_side_by_side_are_each_what_it_would_be_alone_to_the_bit() -> None:
+    """The batch that the proofs fly, against limiters of one joint each and of 29, led along the same references.
 
-    Each period begins in the same state.  What passes or stops is equal to the bit; what Ruckig plans is equal to the
-    last place or two, for it rounds the end of a joint's motion differently while other joints still move; where two
-    candidates are equally good, that may choose the other.
+    None is ever set to the state of another: one different bit would stay.
     """
     rng = np.random.default_rng(29)
     n, ticks = 58, -(-scaled(100_000) // 58)
     bounds = bounds_of(rng, n)
     adversary = Adversary(bounds, rng)
-    parts = [np.arange(29, 58), *np.arange(29)[:, None]]
+    parts = [*np.arange(29)[:, None], np.arange(29, 58)]
     whole = Limiter(MotionLimits(*bounds), DT)
     alone = [Limiter(MotionLimits(*(part[rows] for part in bounds)), DT) for rows in parts]
-    planned = ties = 0
+    everyone = [(whole, slice(None)), *zip(alone, parts, strict=True)]
+    met: set[int] = set()
     for k in range(ticks):
         if k % 500 == 0:
             q = rng.uniform(bounds.lower - 0.1, bounds.upper + 0.1)
-            for limiter, rows in ((whole, slice(None)), *zip(alone, parts, strict=True)):
+            for limiter, rows in everyone:
                 limiter.start(q[rows])
         if k % 40 == 0:
             adversary.draw()
         rows_of = adversary.at(k * DT)
         stopping, parting = k % 97 > 90, k % 31 == 0
-        for limiter, rows in zip(alone, parts, strict=True):
-            limiter.state = whole.state[:, rows].copy()
-        for limiter, rows in ((whole, slice(None)), *zip(alone, parts, strict=True)):
+        for limiter, rows in everyone:
             if parting:
                 limiter.part()
             if stopping:
                 limiter.stop()
             else:
                 limiter.step(Reference(np.ascontiguousarray(rows_of[:, rows]), np.abs(rows_of[3, rows])))
-        together = np.concatenate([limiter.state for limiter in (*alone[1:], alone[0])], axis=1)
-        same = together == whole.state
-        planned += int((~same.all(axis=0)).sum())
-        assert same[:, whole.reasons == 0].all()
-        close = np.isclose(together, whole.state, rtol=1e-12, atol=1e-13).all(axis=0)
-        ties += int((~close).sum())
-        reasons = np.concatenate([limiter.reasons for limiter in (*alone[1:], alone[0])])
-        np.testing.assert_array_equal(reasons[close], whole.reasons[close])
-    assert planned < 0.1 * n * ticks
-    assert ties < 2e-3 * n * ticks
+        together = np.concatenate([limiter.state for limiter in alone], axis=1)
+        np.testing.assert_array_equal(together, whole.state)
+        np.testing.assert_array_equal(np.concatenate([limiter.reasons for limiter in alone]), whole.reasons)
+        met |= set(whole.reasons.tolist())
+    assert met >= {0, 1, 2, 3, 4}

@@ -151,3 +151,19 @@ def test_a_jump_is_what_no_joint_can_do_in_the_time(robot_state: Maker) -> None:
         health.observe(robot_state(T0, tick=1), T0)
         far[18] = 1.31
         assert not health.observe(robot_state(T0 + seconds, tick=2, q=far), T0 + seconds)
+
+
+def test_a_robot_that_has_said_nothing_yet_is_silent_and_not_armed() -> None:
+    health = Health(GuardConfig(), VARIANTS[5])
+    assert health.silence(T0) == math.inf and health.part == 1.0 and not health.bent
+    finding = health.findings(T0)
+    assert finding is not None and finding.limp and finding.reason == "LowState silent or stuck for 50 ms"
+    assert health.objection(T0) == "cannot arm: LowState: got silent for inf s; allowed: at most 0.02 s"
+
+
+def test_the_first_low_state_counts_whatever_its_tick(robot_state: Maker) -> None:
+    for tick in (0, 1, 2**32 - 1):
+        health = Health(GuardConfig(), VARIANTS[5])
+        assert health.observe(robot_state(T0, tick=tick), T0)
+        assert health.findings(T0) is None
+        assert not health.observe(robot_state(T0 + 0.002, tick=tick), T0 + 0.002), "the counter is stuck"

@@ -10,6 +10,7 @@ import pytest
 
 from neon_ros.contracts import ActionChunk
 from neon_ros.errors import ConfigError, ContractError, Refused
+from neon_ros.guard.admission import AdmissionConfig, NotAdmitted
 from neon_ros.guard.alarms import Alarms
 from neon_ros.guard.authentic import ChunkKey
 from neon_ros.guard.door import Door
@@ -156,6 +157,53 @@ def test_three_wrong_chunks_of_the_policy_stop_the_robot(value: float, action_ch
         if sequence < 3:
             assert alarms.count == 0, "one wrong chunk is a refusal, not an alarm"
     assert alarms.count == 1 and alarms.last.startswith("3 chunks in a row were refused; the last: chunk.q")
+    assert alarms.at == NOW
+    for sequence in (4, 5):
+        refused(made, wrong(action_chunk, sequence))
+        assert made.take_stop() == "", "it takes three again"
+    refused(made, wrong(action_chunk, 6))
+    assert made.take_stop().startswith("3 chunks in a row")
+
+
+def test_the_first_chunk_of_all_counts_when_it_is_wrong(action_chunk: Maker) -> None:
+    made, _ = door()
+    for sequence in (0, 1, 2):
+        refused(made, wrong(action_chunk, sequence, epoch=0))
+    assert made.take_stop().startswith("3 chunks in a row")
+
+
+def test_a_wrong_chunk_that_is_older_than_the_last_good_one_is_a_replay(action_chunk: Maker) -> None:
+    made, _ = door()
+    made.admit(KEY.signed(action_chunk(sequence=9)), NOW_NS, NOW)
+    for sequence in (3, 4, 5, 9):
+        refused(made, wrong(action_chunk, sequence))
+    assert made.take_stop() == ""
+
+
+def test_the_bounds_of_a_chunk_are_those_given(action_chunk: Maker) -> None:
+    made = Door(MODES["arms_only"], 0.0, None, Alarms(), AdmissionConfig(horizon_range=(2, 8)))
+    made.adopt(VARIANTS[5])
+    assert refused(made, action_chunk()) == "chunk.horizon: got 16; allowed: 2 to 8 steps"
+
+
+@pytest.mark.parametrize("age", [4.5, 5.0, 5.5])
+def test_what_was_on_its_way_at_the_start_is_no_alarm_for_five_seconds(age: float, action_chunk: Maker) -> None:
+    begun, now, now_ns = 64.0, 64.0 + age, 10**10
+    late = action_chunk(stamp_ns=now_ns - round((age + 1.0) * 1e9), dt=0.5, q=np.zeros((32, 14), np.float32))
+    late = replace(late, base_velocity=np.zeros((32, 3), np.float32))
+    for key, reason in ((KEY, "before the start"), (OTHER, "before the start" if age < 5.0 else "not authentic")):
+        made, alarms = door(begun=begun)
+        refused(made, key.signed(late), now_ns, now)
+        assert (alarms.count, made.counters.reasons) == (int(age >= 5.0), {reason: 1})
+
+
+def test_a_forged_chunk_captured_exactly_at_the_start_is_an_alarm(action_chunk: Maker) -> None:
+    made, alarms = door(begun=64.0)
+    refused(made, OTHER.signed(action_chunk(stamp_ns=10**10 - 500_000_000)), 10**10, 64.5)
+    assert alarms.count == 1
+    made, alarms = door(begun=64.0)
+    refused(made, OTHER.signed(action_chunk(stamp_ns=10**10 - 500_000_001)), 10**10, 64.5)
+    assert alarms.count == 0
 
 
 def test_a_right_chunk_between_wrong_ones_begins_the_count_anew(action_chunk: Maker) -> None:
@@ -186,6 +234,7 @@ def test_what_is_no_chunk_at_all_is_counted_and_an_alarm(action_chunk: Maker) ->
     refusal = made.malformed(ContractError("chunk.q length: got 3; allowed: 224"), NOW)
     assert isinstance(refusal, Refused) and str(refusal) == alarms.last == "chunk.q length: got 3; allowed: 224"
     assert (alarms.count, made.counters.refused, made.counters.last_refusal) == (1, 1, alarms.last)
+    assert (refusal.reason, alarms.at, made.counters.reasons) == ("malformed", NOW, {"malformed": 1})
 
 
 def test_fields_that_no_signed_chunk_can_have_are_refused_not_raised(action_chunk: Maker) -> None:
@@ -217,7 +266,13 @@ def test_a_new_key_ends_what_the_old_one_signed(action_chunk: Maker) -> None:
 
 def test_before_the_robot_is_known_nothing_passes(action_chunk: Maker) -> None:
     made = Door(MODES["arms_only"], 0.0, lambda: KEY, Alarms())
-    assert not made.ready and "before LowState tells the variant" in refused(made, KEY.signed(action_chunk()))
+    sentence = "chunk: got a chunk; allowed: none before LowState tells the variant"
+    assert not made.ready and refused(made, KEY.signed(action_chunk())) == sentence
+    assert made.take_stop() == ""
+    # It is not counted by the admission, which there is none of; the reason it is counted under is the door's own.
+    with pytest.raises(NotAdmitted) as refusal:
+        made.admit(KEY.signed(action_chunk(sequence=2)), NOW_NS, NOW)
+    assert refusal.value.reason == "no robot"
 
 
 def test_insecure_admits_what_nobody_signed_and_still_refuses_replays(action_chunk: Maker) -> None:

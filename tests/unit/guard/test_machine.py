@@ -105,3 +105,13 @@ def test_keeps_the_first_reason_and_time_of_a_state() -> None:
     assert machine.handle(Event.CONFIGURE, "configured", 1.0)
     assert not machine.handle(Event.CONFIGURE, "again", 2.0)
     assert (machine.state, machine.since, machine.reason, machine.transitions) == (State.INACTIVE, 1.0, "configured", 1)
+
+
+def test_a_new_machine_waits_for_the_robot() -> None:
+    machine = Machine()
+    assert (machine.state, machine.since, machine.reason, machine.transitions) == (
+        State.UNCONFIGURED,
+        0.0,
+        "no LowState yet",
+        0,
+    )

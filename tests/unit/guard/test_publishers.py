@@ -111,3 +111,24 @@ def test_no_schedule_lets_a_second_one_by(count: int) -> None:
             told = told & there | strangers
             made.look(seen, float(now))
             assert alarms.count == raised
+
+
+def test_sentences_are_whole() -> None:
+    made, alarms = watch()
+    assert made.armed is False
+    two = "publishers of action_chunk: got 2 (/action_head (0101010101010101), /rogue (0202020202020202)); allowed: "
+    assert made.objection([HEAD, OTHER]) == two + "at most one"
+    long = OLD._replace(digest="RIHS01_0123456789abcdef")
+    own = PublisherWatch("action_chunk", KIND, "RIHS01_fedcba9876543210", alarms)
+    sentence = (
+        f"publisher {long} of action_chunk: got another definition of {KIND} (RIHS01_01234567); "
+        "allowed: RIHS01_fedcba98: build both sides from the same neon_ros_msgs"
+    )
+    assert own.objection([long]) == sentence
+    assert own.look([long], 3.0) == sentence
+    assert (alarms.count, alarms.last, alarms.at) == (1, sentence, 3.0)
+
+
+def test_no_alarm_has_been_raised_at_first() -> None:
+    alarms = Alarms()
+    assert (alarms.count, alarms.last, alarms.at) == (0, "", -np.inf)

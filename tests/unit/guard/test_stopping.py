@@ -57,6 +57,9 @@ def test_flown_stop_comes_to_rest_within_its_limits_and_extent(dt: float) -> Non
     low, high = stop_extent(*state, limit_a, limit_j)
     reach = stop_reach(v, a, limit_a, limit_j)
     assert (-reach <= low + 1e-9).all() and (high <= reach + 1e-9).all()
+    speed = np.abs(v) + a * a / (2.0 * limit_j)
+    bound = speed * (np.abs(a) / limit_j + speed / limit_a + 2.0 * np.sqrt(speed / limit_j))
+    np.testing.assert_allclose(reach, bound, rtol=1e-12)
     for _ in range(round(8.0 / dt)):
         after = stop_step(*state, limit_a, limit_j, dt)
         assert (np.abs(after[2]) <= limit_a * (1 + 1e-9)).all()
@@ -73,3 +76,33 @@ def test_flown_stop_comes_to_rest_within_its_limits_and_extent(dt: float) -> Non
 def test_coasting_velocity_is_what_remains_without_acceleration() -> None:
     v = coasting_velocity(np.array([1.0, 1.0]), np.array([20.0, -20.0]), np.array([1000.0, 1000.0]))
     np.testing.assert_allclose(v, [1.2, 0.8])
+
+
+def test_stays_within_exactly_what_its_extent_says() -> None:
+    n = 400
+    v, a, limit_a, limit_j = _random_states(np.random.default_rng(6), n)
+    q = np.random.default_rng(7).uniform(-1.0, 1.0, n)
+    low, high = stop_extent(q, v, a, limit_a, limit_j)
+    stop = plan_stop(v, a, limit_a, limit_j)
+    farthest = np.maximum(np.abs(low), np.abs(high))
+    for share in (0.999, 1.001):
+        half = farthest * share
+        wanted = (low >= -half) & (high <= half)
+        np.testing.assert_array_equal(stop.stays_within(q, half, limit_j), wanted)
+    assert stop.stays_within(q, farthest * 1.001, limit_j).all()
+    assert not stop.stays_within(q, farthest * 0.999, limit_j).any()
+    rest = plan_stop(*np.zeros((2, 2)), np.full(2, 50.0), np.full(2, 2000.0))
+    assert rest.stays_within(np.array([0.5, -0.5]), np.full(2, 0.5), np.full(2, 2000.0)).all(), "an edge is inside"
+
+
+def test_a_stop_never_leads_back_of_its_start_by_nothing() -> None:
+    stop = plan_stop(np.array([2.0]), np.array([0.0]), np.array([50.0]), np.array([2000.0]))
+    low, high = stop.extent(np.array([2000.0]))
+    assert low[0] == 0.0 and high[0] > 0.0
+
+
+def test_bits_of_a_stop_at_rest_are_those_of_zero() -> None:
+    after = plan_stop(np.array([-0.0]), np.array([-0.0]), np.array([50.0]), np.array([2000.0])).after(
+        0.002, np.array([2000.0])
+    )
+    assert not np.signbit(after).any()
