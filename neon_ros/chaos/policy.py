@@ -27,6 +27,8 @@ from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.robot import joints_from_msg
 from neon_ros.chaos.pipe import Questions, answer
 from neon_ros.contracts import ActionChunk
+from neon_ros.errors import ConfigError
+from neon_ros.motor.key import KeyFile
 from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES
 from neon_ros.robot.modes import MODES
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
@@ -122,10 +124,12 @@ class Policy:
     """The process's one object.
 
     :param mode: control mode of the chunks.
+    :param session: whose key signs them.
     :param absent: joints that the robot lacks.
     """
 
-    def __init__(self, mode: str, absent: tuple[str, ...], seed: int) -> None:
+    def __init__(self, mode: str, session: str, absent: tuple[str, ...], seed: int) -> None:
+        self._key = KeyFile(session)
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("action_head")
         self._executor = SingleThreadedExecutor()
@@ -204,7 +208,10 @@ class Policy:
             self._lost = (self._lost or habits.burst) - 1
             self._sequence += 1
             return
-        msg = self._message(now, habits.wrong)
+        try:
+            msg = self._message(now, habits.wrong)
+        except ConfigError:  # no key, because no g1_command: nobody to send to either
+            return
         for _ in range(2 if self._chance.random() < habits.duplicate else 1):
             due = now + habits.delay + habits.jitter * self._chance.random()
             heapq.heappush(self._due, (due, self._sequence, msg))
@@ -223,7 +230,7 @@ class Policy:
 
     def _seal(self, chunk: ActionChunk) -> ActionChunkMsg:
         """Return the message of a chunk, with its signature."""
-        return chunk_to_msg(chunk)
+        return chunk_to_msg(self._key.key().signed(chunk))
 
     def _publish(self, msg: ActionChunkMsg, log: bool = True) -> None:
         if log:
@@ -256,7 +263,7 @@ def main() -> None:
     parser.add_argument("--absent", nargs="*", default=[])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    policy = Policy(options.mode, tuple(options.absent), options.seed)
+    policy = Policy(options.mode, options.session, tuple(options.absent), options.seed)
     answer(ready=True, epoch=policy.epoch)
     policy.run(Questions())
 

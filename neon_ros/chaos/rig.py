@@ -252,7 +252,8 @@ class Rig:
 
     def heal(self) -> None:
         """Take all faults away."""
-        self.robot.ask(set={**HEALTHY, "mode_machine": self.mode_machine})
+        owner = "" if self.mode.needs_release else "ai"  # none, so that arming is quick; or who balances
+        self.robot.ask(set={**HEALTHY, "mode_machine": self.mode_machine, "owner": owner})
         self.policy.ask(set=WELL)
 
     def arm(self) -> dict[str, Any]:
