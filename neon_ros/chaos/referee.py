@@ -81,16 +81,17 @@ def _without_repeats(commands: Records, law: Law) -> Records:
     """Return the frames without those that repeat the one before them near a tick that did not come in time.
 
     A tick that comes right after a late one is no new period; the command stays.  Where the ticks are regular, a
-    repeated frame is a joint that stands still for a period, and is judged.
+    repeated frame is a joint that stands still for a period, and is judged.  For motion only: what ramps goes on.
     """
     if len(commands) < 2:
         return commands
     irregular = np.abs(np.diff(commands["time"].astype(np.float64)) * 1e-9 - law.period) > _SOON * law.period
     near = np.convolve(irregular, np.ones(2 * _NEAR + 1), "same") > 0
+    given = is_damping(commands, law)
     same = (commands["q"][1:] == commands["q"][:-1]).all(axis=1) & (commands["dq"][1:] == commands["dq"][:-1]).all(
         axis=1
     )
-    return commands[np.concatenate([[True], ~(near & same)])]
+    return commands[np.concatenate([[True], ~(near & same & (given[1:] == given[:-1]))])]
 
 
 def is_damping(commands: Records, law: Law) -> NDArray[np.bool_]:
@@ -105,7 +106,7 @@ def judge(records: Records, law: Law) -> list[Breach]:
     """Return every breach in a piece of tape, in the order of the invariants."""
     commands = commands_of(records)
     breaches = _frames(commands, law)
-    commands = _without_repeats(commands[(commands["flaws"] & BAD_CRC) == 0], law)
+    commands = commands[(commands["flaws"] & BAD_CRC) == 0]
     if len(commands) == 0:
         return breaches
     breaches += _values(commands, law)
@@ -122,6 +123,7 @@ def pieces(commands: Records, law: Law) -> list[Records]:
 
     A tick that came late, or not at all, may not make a larger step: each frame is one period after the one before.
     """
+    commands = _without_repeats(commands, law)
     moving = ~is_damping(commands, law)
     gap = np.diff(commands["time"].astype(np.float64)) > _GAP * law.period * 1e9
     cut = np.flatnonzero(gap | (moving[1:] != moving[:-1])) + 1
