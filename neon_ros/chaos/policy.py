@@ -65,7 +65,7 @@ class Habits:
 
 
 class Path:
-    """Where the joints are to be at any time of the steady clock.
+    """Where the joints are to be at any time of the steady clock; both arms swing away from the body.
 
     :param start: pose at rest (29,) [rad].
     :param t0: when it begins to move [s].
@@ -74,6 +74,7 @@ class Path:
     def __init__(self, start: np.ndarray, t0: float) -> None:
         self._start = start
         self._t0 = t0
+        self._away = np.array([-1.0 if "right" in n and ("roll" in n or "yaw" in n) else 1.0 for n in JOINT_NAMES])
         self._w = 2.5 + 1.5 * np.modf(np.arange(len(start)) * 0.61803398875)[0]  # 2.5 to 4 rad/s, all different
 
     def at(self, t: np.ndarray, habits: Habits) -> np.ndarray:
@@ -82,7 +83,7 @@ class Path:
         if habits.swing > 0.0:
             amplitude[habits.joint] = habits.swing
         since = np.maximum(t - self._t0, 0.0)[:, None]
-        return self._start + amplitude * (1.0 - np.cos(self._w * since))
+        return self._start + amplitude * self._away * (1.0 - np.cos(self._w * since))
 
 
 def spoil(chunk: ActionChunk, how: str, chance: random.Random) -> ActionChunk:

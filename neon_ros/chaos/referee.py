@@ -86,7 +86,7 @@ def _without_repeats(commands: Records, law: Law) -> Records:
     if len(commands) < 2:
         return commands
     irregular = np.abs(np.diff(commands["time"].astype(np.float64)) * 1e-9 - law.period) > _SOON * law.period
-    near = np.convolve(irregular, np.ones(2 * _NEAR + 1), "same") > 0
+    near = np.convolve(irregular, np.ones(2 * _NEAR + 1))[_NEAR:-_NEAR] > 0
     given = is_damping(commands, law)
     same = (commands["q"][1:] == commands["q"][:-1]).all(axis=1) & (commands["dq"][1:] == commands["dq"][:-1]).all(
         axis=1
