@@ -26,6 +26,7 @@ from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.robot import joints_from_msg
 from neon_ros.chaos.pipe import Questions, answer
+from neon_ros.chaos.stand import standing
 from neon_ros.contracts import ActionChunk
 from neon_ros.errors import ConfigError
 from neon_ros.motor.key import KeyFile
@@ -174,17 +175,17 @@ class Policy:
                 self._publish(heapq.heappop(self._due)[2])
 
     def _begin(self) -> None:
-        """Take the robot's pose as the start of the path, once there is one."""
+        """Begin once there is a robot; from where it stood at first, so that no restart lets it wander."""
         if self._pose is None:
             self._next = time.monotonic() + _PAUSE
             return
-        self.path = Path(self._pose, time.monotonic())
+        self.path = Path(standing(), time.monotonic())
         self._next = time.monotonic()
 
     def _apply(self, question: dict[str, Any]) -> None:
         if "set" in question:
             self.habits = replace(self.habits, **question["set"])
-        if question.get("swap"):  # another policy takes over: a newer epoch, a path from where the robot is
+        if question.get("swap"):  # another policy takes over: a newer epoch, a path from its beginning
             self.epoch, self._sequence, self.path = time.time_ns(), 0, None
         if "hog" in question:
             self._hoard.append(np.ones((question["hog"], 2**17)))  # [MiB], each page touched

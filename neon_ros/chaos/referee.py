@@ -163,7 +163,7 @@ def _values(commands: Records, law: Law) -> list[Breach]:
     q = moving["q"].astype(np.float64)
     slip = np.spacing(np.abs(moving["q"])).astype(np.float64) / 2 + 1e-9
     outside = np.maximum(law.lower - q, q - law.upper) * law.held
-    found += _report("I2 position", moving, outside, slip)
+    found += _report("I2 position", moving, outside, slip + _outside_before(moving, outside))
     tau = np.abs(commands["tau"].astype(np.float64))
     found += _report("I7 feed-forward", commands, tau, np.zeros(NUM_JOINTS))
     kp, kd = commands["kp"].astype(np.float64), commands["kd"].astype(np.float64)
@@ -171,6 +171,16 @@ def _values(commands: Records, law: Law) -> list[Breach]:
     widest = np.maximum(law.kd, law.damping_kd) * (1 + _ROUNDED)
     found += _report("I7 kd", commands, np.where(kd >= 0, kd, np.inf), widest)
     return found
+
+
+def _outside_before(moving: Records, outside: Array) -> Array:
+    """Return how far outside each frame may still be (n, 29) [rad]: as the one before, so that it only moves inwards.
+
+    The first after silence or damping is bounded by the measured pose, see I8.
+    """
+    before = np.vstack([np.full((1, NUM_JOINTS), np.inf), outside[:-1]])[: len(outside)]
+    before[1:][np.diff(moving["time"].astype(np.float64)) > _NEW * 1e9] = np.inf
+    return np.maximum(before, 0.0)
 
 
 def _motion(piece: Records, law: Law) -> list[Breach]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from neon_ros.chaos.pipe import Questions, answer
+from neon_ros.chaos.stand import standing
 from neon_ros.chaos.tape import (
     ARM_SDK,
     BAD_CRC,
@@ -36,7 +37,7 @@ from neon_ros.motor.realtime import DDS_PRIORITY, lock_memory, prefer_fifo, quie
 from neon_ros.motor.rpc import CHECK_MODE, GET_FSM, RELEASE_MODE, SELECT_MODE, SET_VELOCITY, RpcServer
 from neon_ros.motor.shared import MotorMemory
 from neon_ros.robot.battery import encode_battery
-from neon_ros.robot.joints import JOINT_INDEX, NUM_JOINTS
+from neon_ros.robot.joints import NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_LAYOUT, MOTOR_CMD, Q_OFFSET, WEIGHT_SLOT
 from neon_ros.robot.wire import LowStateFrame, decode_low_cmd
 
@@ -48,13 +49,6 @@ _STILL: tuple[float, ...] = (0.0, 0.0, 0.0)
 _LOOK = 25  # cycles between two looks for a motor's memory
 _BATTERY = 50  # cycles between two words about the battery: 10 Hz
 _WALKING = 500  # state of a walking controller that stands, see neon_ros.motor.rpc
-_STAND = {
-    **dict.fromkeys(("left_knee_joint", "right_knee_joint"), 0.3),
-    **dict.fromkeys(("left_elbow_joint", "right_elbow_joint"), 0.97),
-    "left_shoulder_roll_joint": 0.25,
-    "right_shoulder_roll_joint": -0.25,
-}
-"""Where the robot stands at its start, clear of itself [rad]."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +117,7 @@ class Stub:
         self._cycle = 0
         self._began = time.monotonic_ns()
         self._frame = LowStateFrame()
-        self.q = np.zeros(NUM_JOINTS)
-        for name, angle in _STAND.items():
-            self.q[JOINT_INDEX[name]] = angle
+        self.q = standing()
         self._dq = np.zeros(NUM_JOINTS)
         self._anchor = 0.0
         self._dressed: Ills | None = None
@@ -180,7 +172,7 @@ class Stub:
         if "q" in question:
             self.q[:] = question["q"]
         if "shift" in question:
-            self.q += question["shift"]
+            self.q = standing() + question["shift"]
 
     def _listen(self, deadline_ns: int) -> None:
         """Take commands as they come until the deadline, each with the time of its arrival."""

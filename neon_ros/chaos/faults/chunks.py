@@ -30,15 +30,14 @@ def _settled(rig: Rig) -> dict[str, Any]:
         report = rig.report()
         counts = {name: report[name] for name in ("chunks_admitted", "chunks_refused")}
         if counts == before:
-            return report
+            return dict(report)
         before = counts
 
 
 def _offer(rig: Rig, how: str) -> tuple[int, int]:
     """Send one chunk with something wrong while the policy is else silent; return (admitted, refused)."""
     rig.habits(mute=True)
-    time.sleep(_QUIET)
-    before = rig.report()
+    before = _settled(rig)
     rig.policy.ask(send=[how])
     time.sleep(_QUIET)
     after = rig.report()

@@ -243,3 +243,17 @@ def test_a_start_that_repeats_the_pose_of_damping_is_a_start() -> None:
     records = stream(LOW)
     records["q"], records["dq"] = records["q"][0].copy(), 0.0
     assert judge(changed(records, armed), LOW) == []
+
+
+def test_who_starts_outside_may_only_come_inwards() -> None:
+    """I2 of a robot whose ankle was measured outside its range: from there to the range, never back."""
+    way = np.maximum(0.0, 0.05 - 1e-4 * np.arange(LENGTH))
+    way[:40] = 0.05
+    records = stream(LOW)
+    records["q"], records["dq"] = records["q"][0].copy(), 0.0
+    commands, measured = records["kind"] == LOWCMD, records["kind"] == MEASURED
+    for rows in (commands, measured):
+        records["q"][rows, 5] = LOW.upper[5] + way
+    assert "I2 position" not in laws_of(judge(records, LOW))
+    records["q"][np.flatnonzero(commands)[20:], 5] += 1e-4
+    assert "I2 position" in laws_of(judge(records, LOW))
