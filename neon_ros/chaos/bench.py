@@ -95,9 +95,11 @@ class Bench:
         self.breaches += [str(breach) for breach in found]
 
     def withdraw(self) -> None:
-        """Forget what the present trial has measured."""
+        """Put aside what the present trial has measured."""
         for what, measure in self.measures.items():
-            del measure.values[self._before.get(what, 0) :]
+            begun = self._before.get(what, 0)
+            measure.withdrawn += measure.values[begun:]
+            del measure.values[begun:]
 
     def fits(self, allowance: float) -> bool:
         """Return whether everything measured so far passes."""

@@ -26,7 +26,10 @@ from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.robot import joints_from_msg
 from neon_ros.chaos.pipe import Questions, answer
+from neon_ros.chaos.stand import standing
 from neon_ros.contracts import ActionChunk
+from neon_ros.errors import ConfigError
+from neon_ros.motor.key import KeyFile
 from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES
 from neon_ros.robot.modes import MODES
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
@@ -63,7 +66,7 @@ class Habits:
 
 
 class Path:
-    """Where the joints are to be at any time of the steady clock.
+    """Where the joints are to be at any time of the steady clock; both arms swing away from the body.
 
     :param start: pose at rest (29,) [rad].
     :param t0: when it begins to move [s].
@@ -72,6 +75,7 @@ class Path:
     def __init__(self, start: np.ndarray, t0: float) -> None:
         self._start = start
         self._t0 = t0
+        self._away = np.array([-1.0 if "right" in n and ("roll" in n or "yaw" in n) else 1.0 for n in JOINT_NAMES])
         self._w = 2.5 + 1.5 * np.modf(np.arange(len(start)) * 0.61803398875)[0]  # 2.5 to 4 rad/s, all different
 
     def at(self, t: np.ndarray, habits: Habits) -> np.ndarray:
@@ -80,7 +84,7 @@ class Path:
         if habits.swing > 0.0:
             amplitude[habits.joint] = habits.swing
         since = np.maximum(t - self._t0, 0.0)[:, None]
-        return self._start + amplitude * (1.0 - np.cos(self._w * since))
+        return self._start + amplitude * self._away * (1.0 - np.cos(self._w * since))
 
 
 def spoil(chunk: ActionChunk, how: str, chance: random.Random) -> ActionChunk:
@@ -122,10 +126,12 @@ class Policy:
     """The process's one object.
 
     :param mode: control mode of the chunks.
+    :param session: whose key signs them.
     :param absent: joints that the robot lacks.
     """
 
-    def __init__(self, mode: str, absent: tuple[str, ...], seed: int) -> None:
+    def __init__(self, mode: str, session: str, absent: tuple[str, ...], seed: int) -> None:
+        self._key = KeyFile(session)
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("action_head")
         self._executor = SingleThreadedExecutor()
@@ -169,17 +175,17 @@ class Policy:
                 self._publish(heapq.heappop(self._due)[2])
 
     def _begin(self) -> None:
-        """Take the robot's pose as the start of the path, once there is one."""
+        """Begin once there is a robot; from where it stood at first, so that no restart lets it wander."""
         if self._pose is None:
             self._next = time.monotonic() + _PAUSE
             return
-        self.path = Path(self._pose, time.monotonic())
+        self.path = Path(standing(), time.monotonic())
         self._next = time.monotonic()
 
     def _apply(self, question: dict[str, Any]) -> None:
         if "set" in question:
             self.habits = replace(self.habits, **question["set"])
-        if question.get("swap"):  # another policy takes over: a newer epoch, a path from where the robot is
+        if question.get("swap"):  # another policy takes over: a newer epoch, a path from its beginning
             self.epoch, self._sequence, self.path = time.time_ns(), 0, None
         if "hog" in question:
             self._hoard.append(np.ones((question["hog"], 2**17)))  # [MiB], each page touched
@@ -204,7 +210,10 @@ class Policy:
             self._lost = (self._lost or habits.burst) - 1
             self._sequence += 1
             return
-        msg = self._message(now, habits.wrong)
+        try:
+            msg = self._message(now, habits.wrong)
+        except ConfigError:  # no key, because no g1_command: nobody to send to either
+            return
         for _ in range(2 if self._chance.random() < habits.duplicate else 1):
             due = now + habits.delay + habits.jitter * self._chance.random()
             heapq.heappush(self._due, (due, self._sequence, msg))
@@ -223,7 +232,7 @@ class Policy:
 
     def _seal(self, chunk: ActionChunk) -> ActionChunkMsg:
         """Return the message of a chunk, with its signature."""
-        return chunk_to_msg(chunk)
+        return chunk_to_msg(self._key.key().signed(chunk))
 
     def _publish(self, msg: ActionChunkMsg, log: bool = True) -> None:
         if log:
@@ -256,7 +265,7 @@ def main() -> None:
     parser.add_argument("--absent", nargs="*", default=[])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    policy = Policy(options.mode, tuple(options.absent), options.seed)
+    policy = Policy(options.mode, options.session, tuple(options.absent), options.seed)
     answer(ready=True, epoch=policy.epoch)
     policy.run(Questions())
 

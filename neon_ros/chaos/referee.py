@@ -81,16 +81,17 @@ def _without_repeats(commands: Records, law: Law) -> Records:
     """Return the frames without those that repeat the one before them near a tick that did not come in time.
 
     A tick that comes right after a late one is no new period; the command stays.  Where the ticks are regular, a
-    repeated frame is a joint that stands still for a period, and is judged.
+    repeated frame is a joint that stands still for a period, and is judged.  For motion only: what ramps goes on.
     """
     if len(commands) < 2:
         return commands
     irregular = np.abs(np.diff(commands["time"].astype(np.float64)) * 1e-9 - law.period) > _SOON * law.period
-    near = np.convolve(irregular, np.ones(2 * _NEAR + 1), "same") > 0
+    near = np.convolve(irregular, np.ones(2 * _NEAR + 1))[_NEAR:-_NEAR] > 0
+    given = is_damping(commands, law)
     same = (commands["q"][1:] == commands["q"][:-1]).all(axis=1) & (commands["dq"][1:] == commands["dq"][:-1]).all(
         axis=1
     )
-    return commands[np.concatenate([[True], ~(near & same)])]
+    return commands[np.concatenate([[True], ~(near & same & (given[1:] == given[:-1]))])]
 
 
 def is_damping(commands: Records, law: Law) -> NDArray[np.bool_]:
@@ -105,7 +106,7 @@ def judge(records: Records, law: Law) -> list[Breach]:
     """Return every breach in a piece of tape, in the order of the invariants."""
     commands = commands_of(records)
     breaches = _frames(commands, law)
-    commands = _without_repeats(commands[(commands["flaws"] & BAD_CRC) == 0], law)
+    commands = commands[(commands["flaws"] & BAD_CRC) == 0]
     if len(commands) == 0:
         return breaches
     breaches += _values(commands, law)
@@ -122,6 +123,7 @@ def pieces(commands: Records, law: Law) -> list[Records]:
 
     A tick that came late, or not at all, may not make a larger step: each frame is one period after the one before.
     """
+    commands = _without_repeats(commands, law)
     moving = ~is_damping(commands, law)
     gap = np.diff(commands["time"].astype(np.float64)) > _GAP * law.period * 1e9
     cut = np.flatnonzero(gap | (moving[1:] != moving[:-1])) + 1
@@ -161,7 +163,7 @@ def _values(commands: Records, law: Law) -> list[Breach]:
     q = moving["q"].astype(np.float64)
     slip = np.spacing(np.abs(moving["q"])).astype(np.float64) / 2 + 1e-9
     outside = np.maximum(law.lower - q, q - law.upper) * law.held
-    found += _report("I2 position", moving, outside, slip)
+    found += _report("I2 position", moving, outside, slip + _outside_before(moving, outside))
     tau = np.abs(commands["tau"].astype(np.float64))
     found += _report("I7 feed-forward", commands, tau, np.zeros(NUM_JOINTS))
     kp, kd = commands["kp"].astype(np.float64), commands["kd"].astype(np.float64)
@@ -169,6 +171,16 @@ def _values(commands: Records, law: Law) -> list[Breach]:
     widest = np.maximum(law.kd, law.damping_kd) * (1 + _ROUNDED)
     found += _report("I7 kd", commands, np.where(kd >= 0, kd, np.inf), widest)
     return found
+
+
+def _outside_before(moving: Records, outside: Array) -> Array:
+    """Return how far outside each frame may still be (n, 29) [rad]: as the one before, so that it only moves inwards.
+
+    The first after silence or damping is bounded by the measured pose, see I8.
+    """
+    before = np.vstack([np.full((1, NUM_JOINTS), np.inf), outside[:-1]])[: len(outside)]
+    before[1:][np.diff(moving["time"].astype(np.float64)) > _NEW * 1e9] = np.inf
+    return np.maximum(before, 0.0)
 
 
 def _motion(piece: Records, law: Law) -> list[Breach]:

@@ -252,7 +252,8 @@ class Rig:
 
     def heal(self) -> None:
         """Take all faults away."""
-        self.robot.ask(set={**HEALTHY, "mode_machine": self.mode_machine})
+        owner = "" if self.mode.needs_release else "ai"  # none, so that arming is quick; or who balances
+        self.robot.ask(set={**HEALTHY, "mode_machine": self.mode_machine, "owner": owner})
         self.policy.ask(set=WELL)
 
     def arm(self) -> dict[str, Any]:
@@ -269,8 +270,14 @@ class Rig:
                 self.start(name)
         self.heal()
         self.wait_ready()
-        answer: dict[str, Any] = {}
         deadline = time.monotonic() + PATIENCE
+        while not self._settled(deadline, settle):
+            if time.monotonic() > deadline:
+                raise RobotError(refuse("the graph before the fault", self.now(), "ACTIVE"))
+
+    def _settled(self, deadline: float, settle: float) -> bool:
+        """Arm, and return whether the graph was ACTIVE without a break for so long [s]: no other fault is under way."""
+        answer: dict[str, Any] = {}
         while self.state() not in ("ACTIVE", "ARMING"):
             if time.monotonic() > deadline:
                 raise RobotError(refuse("arm", answer.get("message", "no answer"), "a robot that can be armed"))
@@ -281,10 +288,11 @@ class Rig:
                 self.until(lambda: self.state() in ("ARMING", "ACTIVE", "HOLD", "DAMPING"), "an answer to arming")
             else:
                 time.sleep(0.05)
-        self.until(lambda: self.state() == "ACTIVE", "ACTIVE")
+        while self.state() == "ARMING":
+            time.sleep(_POLL)
+        mark = self.mark()
         time.sleep(settle)
-        if self.state() != "ACTIVE":
-            raise RobotError(refuse("the graph before the fault", self.now(), "ACTIVE"))
+        return self.state() == "ACTIVE" and set(reports_of(self.records(mark))["state"]) <= {STATES.index("ACTIVE")}
 
     def inactive(self) -> None:
         """Disarm and wait until the motor is silent; one that has ended is."""

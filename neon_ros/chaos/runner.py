@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from neon_ros.chaos import faults
+from neon_ros.chaos import faults, table
 from neon_ros.chaos.bench import FAULTS, Bench, Fault, NotRun
 from neon_ros.chaos.rig import Rig
 from neon_ros.chaos.table import Outcome
@@ -99,4 +99,6 @@ def run(
         outcomes.append(outcome)
         verdict = outcome.verdict(bare)
         progress(f"{fault.id:<4}{fault.title}: {verdict} ({outcome.trials} x, {outcome.seconds:.0f} s)")
+        for line in table.lines([outcome], bare)[2:] if verdict == "FAIL" else ():
+            progress(line)
     return outcomes

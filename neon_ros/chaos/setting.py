@@ -93,7 +93,7 @@ HEALTHY: dict[str, Any] = {
     "remote": "",
     "powered": True,
 }
-"""The robot's ills when there are none; ``owner`` is none, so that arming is quick."""
+"""The robot's ills when there are none."""
 
 WELL: dict[str, Any] = {
     "rate": 20.0,

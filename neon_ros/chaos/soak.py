@@ -42,7 +42,7 @@ class _Watch:
     _OVERLAP = 64
 
     def __init__(self, rig: Rig, tally: Tally) -> None:
-        self._rig, self._tally = rig, tally
+        self._rig, self._tally, self.during = rig, tally, ""
         self._seen = rig.mark()
 
     def renew(self) -> None:
@@ -63,12 +63,26 @@ class _Watch:
         found = [breach for breach in judge(records, rig.law) if breach.time >= border]
         tally.cycles += len(commands_of(fresh))
         tally.breaches += len(found)
-        tally.words += [str(breach) for breach in found[: _KEPT - len(tally.words)]]
+        if found and len(tally.words) < _KEPT:
+            np.save(rig.setting.folder / f"breach{tally.breaches}.npy", records)
+        tally.words += [f"{self.during}: {breach}" for breach in found[: _KEPT - len(tally.words)]]
         errors = reactions.period_errors(fresh, rig.law)
         errors = errors[errors < 0.01]  # a longer gap is a motor that was killed, not one that was late
         if len(errors) > 100:
             tally.lateness.append(float(np.quantile(errors, 0.99)))
         self._seen = start + len(records)
+
+
+class _Bench(Bench):
+    """Measurements of one fault in a soak; what is judged before another law holds is judged by the soak."""
+
+    def __init__(self, chance: random.Random, watch: _Watch) -> None:
+        super().__init__(chance)
+        self._watch = watch
+
+    def judge(self, rig: Rig) -> None:
+        """Judge what has come, by the law that held."""
+        self._watch.look()
 
 
 def run(rig: Rig, seconds: float, seed: int, say: Callable[[str], None]) -> Outcome:
@@ -80,10 +94,12 @@ def run(rig: Rig, seconds: float, seed: int, say: Callable[[str], None]) -> Outc
     watch = _Watch(rig, tally)
     while (now := time.monotonic()) - began < seconds:
         name = chance.choice(names)
-        bench = Bench(random.Random(chance.random()))
+        bench = _Bench(random.Random(chance.random()), watch)
         try:
             rig.active()
             bench.begin(rig)
+            watch.look()
+            watch.during = name
             _remember(rig, tally)
             _pause(watch, chance.uniform(0.5, 6.0))
             FAULTS[name].inject(rig, bench)
@@ -94,8 +110,11 @@ def run(rig: Rig, seconds: float, seed: int, say: Callable[[str], None]) -> Outc
             tally.trouble.append(f"{name}: {error}")
             rig.renew()
         watch.look()
-        if not all(measure.passes() for measure in bench.measures.values()):
+        missed = [measure for measure in bench.measures.values() if not measure.passes()]
+        if missed:
             tally.failed[name] = tally.failed.get(name, 0) + 1
+            words = "; ".join(f"{m.what}: {m.show(m.worst)}, {m.allowed()}" for m in missed)
+            say(f"{now - began:7.1f} s  {name} missed: {words}")
         if now - minute >= 60.0:
             minute = now
             say(_line(now - began, tally))

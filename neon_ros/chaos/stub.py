@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from neon_ros.chaos.pipe import Questions, answer
+from neon_ros.chaos.stand import standing
 from neon_ros.chaos.tape import (
     ARM_SDK,
     BAD_CRC,
@@ -33,8 +34,9 @@ from neon_ros.chaos.tape import (
 from neon_ros.errors import ContractError, NeonError, RobotError
 from neon_ros.motor.link import Link
 from neon_ros.motor.realtime import DDS_PRIORITY, lock_memory, prefer_fifo, quiet_interpreter, threads_under_fifo
-from neon_ros.motor.rpc import CHECK_MODE, RELEASE_MODE, SELECT_MODE, SET_VELOCITY, RpcServer
+from neon_ros.motor.rpc import CHECK_MODE, GET_FSM, RELEASE_MODE, SELECT_MODE, SET_VELOCITY, RpcServer
 from neon_ros.motor.shared import MotorMemory
+from neon_ros.robot.battery import encode_battery
 from neon_ros.robot.joints import NUM_JOINTS
 from neon_ros.robot.layout import LOW_CMD_LAYOUT, MOTOR_CMD, Q_OFFSET, WEIGHT_SLOT
 from neon_ros.robot.wire import LowStateFrame, decode_low_cmd
@@ -45,6 +47,8 @@ _TOPICS = {"lowcmd": LOWCMD, "arm_sdk": ARM_SDK}
 _DEPTH = 64  # LowCmds kept while the machine stands still: none is missed for 128 ms
 _STILL: tuple[float, ...] = (0.0, 0.0, 0.0)
 _LOOK = 25  # cycles between two looks for a motor's memory
+_BATTERY = 50  # cycles between two words about the battery: 10 Hz
+_WALKING = 500  # state of a walking controller that stands, see neon_ros.motor.rpc
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,12 @@ class Stub:
         other = next(name for name in _TOPICS if name != topic)
         self._other = (link.low_cmd_reader(f"rt/{other}", _DEPTH), _TOPICS[other])
         self._writer = link.low_state_writer()
+        self._battery = link.battery_writer()
         self._memory: MotorMemory | None = None
         self._cycle = 0
         self._began = time.monotonic_ns()
         self._frame = LowStateFrame()
-        self.q = np.zeros(NUM_JOINTS)
-        self.q[[3, 9, 18, 25]] = 0.3
+        self.q = standing()
         self._dq = np.zeros(NUM_JOINTS)
         self._anchor = 0.0
         self._dressed: Ills | None = None
@@ -141,7 +145,8 @@ class Stub:
             RELEASE_MODE: release,
             SELECT_MODE: select,
         }
-        return (RpcServer(link, "motion_switcher", switcher), RpcServer(link, "sport", {SET_VELOCITY: walk}))
+        walker = {GET_FSM: lambda _: (0, {"data": _WALKING}), SET_VELOCITY: walk}
+        return (RpcServer(link, "motion_switcher", switcher), RpcServer(link, "sport", walker))
 
     def run(self, questions: Questions) -> None:
         """Be a robot until the runner closes the pipe."""
@@ -167,7 +172,7 @@ class Stub:
         if "q" in question:
             self.q[:] = question["q"]
         if "shift" in question:
-            self.q += question["shift"]
+            self.q = standing() + question["shift"]
 
     def _listen(self, deadline_ns: int) -> None:
         """Take commands as they come until the deadline, each with the time of its arrival."""
@@ -230,6 +235,8 @@ class Stub:
         payload = bytes(frame.seal())
         if ills.lowstate == "corrupt":
             payload = payload[:500] + bytes([payload[500] ^ 1]) + payload[501:]
+        if ills.powered and self._cycle % _BATTERY == 0:
+            self._battery.write(encode_battery(round(ills.soc)))
         if not ills.powered or ills.lowstate == "lost" or self._random.random() < ills.loss:
             self.tape.write(record)
             return now

@@ -23,6 +23,7 @@ class Measure:
     :param typical: largest median allowed [SI], where it is stricter than ``bound``.
     :param timed: whether a machine without SCHED_FIFO is allowed its own lateness on top.
     :param values: one per trial [SI]; NaN where the reaction did not come.
+    :param withdrawn: of trials that were made again [SI]; judged by nobody, shown to all.
     """
 
     what: str
@@ -32,6 +33,7 @@ class Measure:
     typical: float = math.inf
     timed: bool = True
     values: list[float] = field(default_factory=list)
+    withdrawn: list[float] = field(default_factory=list)
 
     def add(self, value: float | None) -> None:
         """Take the value of a trial; ``None`` for a reaction that did not come."""
@@ -127,6 +129,9 @@ def lines(outcomes: Sequence[Outcome], allowance: float = 0.0) -> list[str]:
             verdict = "pass" if measure.passes(allowance) else "FAIL"
             shown = (measure.show(measure.median), measure.show(measure.worst), measure.allowed(), verdict)
             rows.append(("", f"  {measure.what}", *shown))
+            if measure.withdrawn:
+                first = ", ".join(measure.show(value) for value in measure.withdrawn)
+                rows.append(("", f"    first tries, made again: {first}", "", "", "", ""))
         if outcome.repeated:
             text = f"  {outcome.repeated} trials made again: the machine stood still in them"
             rows.append(("", text, "", "", "", ""))

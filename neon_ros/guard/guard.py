@@ -39,7 +39,7 @@ _BASE_BOUND = np.array(AdmissionConfig().base_velocity)
 _QUIET_AFTER = 0.1  # [s] of weight 0 before an arm_sdk guard falls silent
 _LIMP_BEFORE_RELEASE = 2.0  # [s] of damping before a disarmed lowcmd guard falls silent
 _FARTHEST = 0.6  # [s] ahead that a chunk may begin: what admission allows, and some
-_EARLY, _LATE = 0.25, 1.5  # periods: sooner than this is no new period; later than this the path has jumped
+_EARLY, _REGULAR, _LATE = 0.25, 0.75, 1.5  # periods: path ahead, unless the step came regularly; path has jumped
 
 
 class Guard:
@@ -62,7 +62,7 @@ class Guard:
             [self.config.base_acceleration, self.config.base_acceleration, self.config.base_yaw_acceleration]
         )
         self._inhibited: dict[str, str] = {}
-        self._path_time = self._authority = 0.0
+        self._path_time = self._authority = self._elapsed = 0.0
         self._now = self._remaining = -math.inf
         self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
@@ -208,7 +208,7 @@ class Guard:
         self._steps += 1
         if not now >= self._now or now == math.inf:
             now = self._now if math.isfinite(self._now) else 0.0
-        self._now = now
+        self._elapsed, self._now = now - self._now, now
         health = self.health
         if health is None:
             return self._silent()
@@ -276,19 +276,20 @@ class Guard:
         """Move the time of the path on by exactly one period; return (whether, whether it jumped).
 
         The path runs on its own time, one period per step, so that a step a little early or late changes no bit.
-        A step that comes much too late lets the path jump (the reference then fades onto it); one that comes much too
-        early repeats the last command.
+        Much too late a step lets the path jump by whole periods, and one on time for which the path has run ahead lets
+        it wait for one: the reference then fades onto it.  Right after the one before it repeats the last command.
         """
         period = self.config.period
-        if now - self._path_time < _EARLY * period:
+        ahead = now - self._path_time < _EARLY * period
+        if ahead and self._elapsed < _REGULAR * period:
             self._early += 1
             return False, False
-        self._path_time += period
-        if now - self._path_time > _LATE * period:
-            self._late += 1
-            self._path_time = now
-            return True, True
-        return True, False
+        self._path_time += 0.0 if ahead else period
+        late = now - self._path_time > _LATE * period
+        if late:
+            self._path_time += (now - self._path_time) // period * period
+        self._late += late or ahead
+        return True, late or ahead
 
     def _move(self, measured: Vector, finding: Finding | None, jumped: bool) -> None:
         """Move the joints one period: along the timeline when ACTIVE, to rest otherwise."""

@@ -95,8 +95,7 @@ class MotorLoop:
         :raises TakenOver: when the guardian has taken the robot.
         :raises NeonError: when a command cannot be sent; the caller must send damping frames.
         """
-        if self._memory.taken_over:
-            raise TakenOver(refuse("this motor process", "taken over by the guardian", "a heartbeat that never stops"))
+        self._check_taken_over()
         now = now_ns * 1e-9
         self._heard_ns = self._heard_ns or now_ns
         self._memory.beat(now_ns)
@@ -292,12 +291,17 @@ class MotorLoop:
         self._chunks += 1
         self._newest = (chunk.epoch, chunk.sequence)
 
+    def _check_taken_over(self) -> None:
+        if self._memory.taken_over:
+            raise TakenOver(refuse("this motor process", "taken over by the guardian", "a heartbeat that never stops"))
+
     def _send(self, command: Command, now_ns: int) -> None:
         frame = self._frame
         frame.fill(command.q, command.dq, command.tau, command.kp, command.kd)
         if self._mode.topic == "arm_sdk":
             frame.set_weight(command.weight)
         payload = frame.seal()
+        self._check_taken_over()  # a process that was stopped in the midst of a tick goes on here, seconds later
         self._commands.write(payload)
         self._memory.write_command(payload, self._commands.topic, now_ns)
         self._sent += 1

@@ -30,15 +30,14 @@ def _settled(rig: Rig) -> dict[str, Any]:
         report = rig.report()
         counts = {name: report[name] for name in ("chunks_admitted", "chunks_refused")}
         if counts == before:
-            return report
+            return dict(report)
         before = counts
 
 
 def _offer(rig: Rig, how: str) -> tuple[int, int]:
     """Send one chunk with something wrong while the policy is else silent; return (admitted, refused)."""
     rig.habits(mute=True)
-    time.sleep(_QUIET)
-    before = rig.report()
+    before = _settled(rig)
     rig.policy.ask(send=[how])
     time.sleep(_QUIET)
     after = rig.report()
@@ -213,9 +212,12 @@ def replayed(rig: Rig, bench: Bench) -> None:
     mark = rig.mark()
     rig.habits(mute=True)
     before = _settled(rig)["chunks_admitted"]
+    rig.until(lambda: len(reports_of(rig.records(mark))) > 0, "a report of the motor")
+    newest = int(reports_of(rig.records(mark))["number"][-1])
+    unheard = max(0, rig.policy.ask()["sequence"] - newest)  # a busy machine may lose them on the way: never admitted
     rig.policy.ask(replay=64)
     rig.peer.ask(rogue={"count": 8, "how": "replayed", "seed": 0})
-    bench.exactly("replayed chunks admitted", _settled(rig)["chunks_admitted"] - before, 0)
+    bench.exactly("admitted twice", max(0, _settled(rig)["chunks_admitted"] - before - unheard), 0)
     rig.habits(mute=False)
     time.sleep(0.2)
     bench.exactly("the policy is still heard", rig.report()["chunks_admitted"] > before, 1)

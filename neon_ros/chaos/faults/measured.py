@@ -12,6 +12,7 @@ from neon_ros.chaos.rig import Rig
 from neon_ros.chaos.tape import Records, commands_of, measured_of
 
 _HOT, _HOT_WINDING = 85.0, 120.0  # [deg C] limits of casing and winding
+_BATTERY = 1.0 + 0.15  # [s] between two looks at it, and of its own word and the thread that looks
 _JOINT = 13  # waist roll
 _ELBOW = 18
 
@@ -121,8 +122,11 @@ def overheated(rig: Rig, bench: Bench) -> None:
 @fault("F20", "motor fault bits; battery below 20 %", "HOLD or DAMPING, arming refused")
 def faulty_motor(rig: Rig, bench: Bench) -> None:
     """Report an overcurrent, then an empty battery."""
-    kinds: tuple[tuple[str, dict[str, float]], ...] = (("motorstate", {"motorstate": 1}), ("battery", {"soc": 15.0}))
-    for index, (what, ills) in enumerate(kinds):
+    kinds: tuple[tuple[str, dict[str, float], float], ...] = (
+        ("motorstate", {"motorstate": 1}, 2 * CYCLE),
+        ("battery", {"soc": 15.0}, _BATTERY),
+    )
+    for index, (what, ills, bound) in enumerate(kinds):
         if index:
             rig.active()
         mark = rig.mark()
@@ -130,7 +134,7 @@ def faulty_motor(rig: Rig, bench: Bench) -> None:
         moment = rig.ills(**ills)
         rig.until(lambda: rig.state() in ("HOLD", "DAMPING"), f"a reaction to {what}", 6.0)
         stopped = reactions.state_from(rig.records(mark), ("HOLD", "DAMPING"), moment)
-        bench.took(f"HOLD or DAMPING, {what}", moment, stopped, 2 * CYCLE)
+        bench.took(f"HOLD or DAMPING, {what}", moment, stopped, bound)
         rig.until(lambda: rig.state() == "DAMPING", "DAMPING", 6.0)
         time.sleep(0.3)
         bench.exactly(f"armed with it, {what}", rig.arm()["success"], 0)

@@ -11,6 +11,9 @@ from neon_ros.chaos.hooked import HANG, HOLD_GIL, RAISE
 from neon_ros.chaos.referee import is_damping
 from neon_ros.chaos.rig import Rig
 from neon_ros.chaos.tape import ARM_SDK, commands_of
+from neon_ros.cli.supervisor import Supervisor
+from neon_ros.graph import Graph, Process
+from neon_ros.respawn import CRASHES, PAUSE
 
 CHUNK = 15 * 0.02  # [s] from the first step of a chunk to its last
 STREAM = 5.0  # [s] of damping after a motor's death
@@ -89,15 +92,24 @@ def motor_hangs(rig: Rig, bench: Bench) -> None:
             rig.active()
 
 
-@fault("F6", "guardian killed", "motor stops with DAMPING and an alarm")
+def _unguarded(rig: Rig, bench: Bench, mark: int, moment: int, after: str = "") -> None:
+    """Measure HOLD, then DAMPING, of a motor without a guardian."""
+    rig.until(lambda: rig.state() == "DAMPING", "DAMPING", 6.0)
+    records = rig.records(mark)
+    hold = reactions.state_from(records, ("HOLD", "DAMPING"), moment)
+    bench.took(f"HOLD{after}", moment, hold, 0.040)
+    damping = reactions.damping_from(records, rig.law, moment)
+    bench.took(f"DAMPING{after}", moment, damping, 0.040 + 2.0 + CYCLE + WALL, "s")
+
+
+@fault("F6", "guardian killed", "HOLD, then DAMPING, and an alarm")
 def guardian_killed(rig: Rig, bench: Bench) -> None:
     """Kill the guardian; arming must then be refused."""
-    mark = rig.mark()
+    mark, alarms = rig.mark(), rig.report()["alarms"]
     bench.moment()
     moment = rig.guardian.signal(signal.SIGKILL)
-    time.sleep(0.4)
-    damping = reactions.damping_from(rig.records(mark), rig.law, moment)
-    bench.took("DAMPING", moment, damping, 0.040)
+    _unguarded(rig, bench, mark, moment)
+    bench.counted("alarms raised", rig.report()["alarms"] - alarms, float("inf"), least=1)
     bench.exactly("reason names the guardian", "guardian" in rig.now(), 1)
     bench.exactly("armed without a guardian", rig.arm()["success"], 0)
 
@@ -142,7 +154,7 @@ def told_to_end(rig: Rig, bench: Bench) -> None:
 @fault(
     "F8",
     "an exception in the loop of the motor, of the guardian, in a callback of g1_command",
-    "DAMPING, one traceback",
+    "DAMPING (without a guardian HOLD first), one traceback",
 )
 def exceptions(rig: Rig, bench: Bench) -> None:
     """Raise in each process in turn."""
@@ -153,9 +165,11 @@ def exceptions(rig: Rig, bench: Bench) -> None:
         moment = child.signal(RAISE)
         code = child.wait(5.0)
         time.sleep(0.1)
-        damping = reactions.damping_from(rig.records(mark), rig.law, moment)
-        bound = 0.040 if name == "guardian" else CYCLE + 0.020  # of the guardian's death as of F6
-        bench.took(f"DAMPING after {name}", moment, damping, bound)
+        if name == "guardian":
+            _unguarded(rig, bench, mark, moment, " after guardian")
+        else:
+            damping = reactions.damping_from(rig.records(mark), rig.law, moment)
+            bench.took(f"DAMPING after {name}", moment, damping, CYCLE + 0.020)
         bench.exactly("exit code is an error's", (code or 0) != 0, 1)
         bench.exactly("tracebacks", child.said().count("Traceback"), 1)
         if name == "motor":
@@ -178,9 +192,20 @@ def started_twice(rig: Rig, bench: Bench) -> None:
     bench.exactly("ACTIVE all the while", float(reactions.states_after(rig.records(mark), 0) == ["ACTIVE"]), 1)
 
 
-@fault("F36", "respawn loop: the motor crashes again and again", "comes back INACTIVE, never ACTIVE", most=20)
+@fault(
+    "F36",
+    "respawn loop: the motor crashes again and again; a policy does under the supervisor",
+    "comes back INACTIVE, never ACTIVE; after 3 in 60 s it stays down",
+    most=20,
+)
 def respawned(rig: Rig, bench: Bench) -> None:
-    """Kill the motor and start it again at once, while the guardian still damps."""
+    """Kill the motor and start it again at once, while the guardian still damps; let another crash all the time."""
+    if bench.trial == 0:
+        lines: list[str] = []
+        crasher = Process("crasher", "neon_ros.chaos.crash")
+        Supervisor(Graph({}, {}, (crasher,)), lines.append).run(CRASHES * (PAUSE + 1.5))
+        bench.exactly("starts of a process that crashes at once", lines.count("[crasher] alive"), CRASHES)
+        bench.exactly("it stays down, and that is said", sum("it stays down" in line for line in lines), 1)
     rig.motor.signal(signal.SIGKILL)
     mark = rig.mark()
     rig.start("motor")

@@ -214,3 +214,46 @@ def test_a_breach_says_what_was_got_and_allowed() -> None:
 
 def test_an_empty_tape_has_no_breach() -> None:
     assert judge(np.zeros(0, RECORD), LOW) == []
+
+
+def test_a_few_frames_are_judged_as_many_are() -> None:
+    assert judge(stream(LOW, length=5), LOW) == []
+
+
+def test_a_repeat_counts_by_its_tick() -> None:
+    """One frame twice is a joint that stood still, unless a tick nearby did not come in time."""
+
+    def repeat(commands: np.ndarray) -> None:
+        commands["q"][201:], commands["dq"][201:] = commands["q"][200:-1].copy(), commands["dq"][200:-1].copy()
+
+    def late(commands: np.ndarray) -> None:
+        repeat(commands)
+        commands["time"][200] += 1_200_000
+
+    assert {"I4 acceleration of q", "I5 jerk of q"} <= laws_of(judge(changed(stream(LOW), repeat), LOW))
+    assert judge(changed(stream(LOW), late), LOW) == []
+
+
+def test_a_start_that_repeats_the_pose_of_damping_is_a_start() -> None:
+    def armed(commands: np.ndarray) -> None:
+        commands["kp"] = LOW.kp * np.minimum(1.0, 0.0066 * np.arange(-200, 200))[:, None].clip(0)
+        commands["kd"][:201] = LOW.damping_kd
+        commands["time"][201] += 1_200_000
+
+    records = stream(LOW)
+    records["q"], records["dq"] = records["q"][0].copy(), 0.0
+    assert judge(changed(records, armed), LOW) == []
+
+
+def test_who_starts_outside_may_only_come_inwards() -> None:
+    """I2 of a robot whose ankle was measured outside its range: from there to the range, never back."""
+    way = np.maximum(0.0, 0.05 - 1e-4 * np.arange(LENGTH))
+    way[:40] = 0.05
+    records = stream(LOW)
+    records["q"], records["dq"] = records["q"][0].copy(), 0.0
+    commands, measured = records["kind"] == LOWCMD, records["kind"] == MEASURED
+    for rows in (commands, measured):
+        records["q"][rows, 5] = LOW.upper[5] + way
+    assert "I2 position" not in laws_of(judge(records, LOW))
+    records["q"][np.flatnonzero(commands)[20:], 5] += 1e-4
+    assert "I2 position" in laws_of(judge(records, LOW))

@@ -49,11 +49,11 @@ class Bench:
         """Time of the next tick [s]."""
         return T0 + self.tick * DT
 
-    def run(self, ticks: int) -> Command:
-        """Run ``ticks`` periods and return the last command."""
+    def run(self, ticks: int, late: float = 0.0) -> Command:
+        """Run ``ticks`` periods, each step so late [s], and return the last command."""
         for _ in range(ticks):
             fields = {"q": self.q.copy(), "mode_machine": self.variant, **self.changes}
-            command = self.guard.step(None if self.silent else self.make(self.now, **fields), self.now)
+            command = self.guard.step(None if self.silent else self.make(self.now, **fields), self.now + late)
             if command.writes:
                 self.q = np.where(command.kp > 0, command.q, self.q)
             self.commands.append(command)
@@ -648,6 +648,38 @@ def test_stalls_of_ten_milliseconds_need_no_limit(bench: Bench) -> None:
         bench.run(1)
     status = bench.guard.report()
     assert status.late_steps == 5 and status.limit_count == 0 and status.state is State.ACTIVE
+
+
+def _moved(bench: Bench, lateness: np.ndarray) -> np.ndarray:
+    """Return the path of a joint on a ramp, each step so late [s]; NaN for one that is missed."""
+    bench.arm()
+    for k, late in enumerate(lateness):
+        if k % 50 == 0:
+            ramp = 0.2 * (bench.now - 0.04 - T0 + 0.02 * np.arange(16))[:, None] - 0.05
+            chunk = bench.chunk()
+            bench.guard.submit(replace(chunk, q=np.where(chunk.moved, ramp, 0.0)))
+        if np.isnan(late):
+            bench.tick += 1
+        else:
+            bench.run(1, float(late))
+    return bench.path()[-len(lateness) + 100 :, 15]
+
+
+def test_no_step_on_time_repeats_a_command(bench: Bench) -> None:
+    """After a stall the path keeps the phase of the steps: a repeat would be a joint that stands still for a period."""
+    lateness = np.zeros(600)
+    lateness[[150, 300, 450]] = 0.0034, 0.0036, 0.0039  # and the next one on time again
+    lateness[151::2] += 0.0003
+    path = _moved(bench, np.where(np.roll(lateness, 1) > 0.003, np.nan, lateness))
+    assert (np.diff(path) > 0).all() and bench.guard.report().early_steps == 0
+
+
+def test_a_clock_that_runs_ahead_is_followed_smoothly(bench: Bench) -> None:
+    """A robot whose 2 ms are 1.99: the path waits for a period now and then, and the joints do not."""
+    path = _moved(bench, -0.00001 * np.arange(600))
+    status = bench.guard.report()
+    assert status.early_steps == 0 and status.late_steps >= 2 and status.limit_count == 0
+    assert (np.diff(path) > 0).all() and np.abs(np.diff(path, n=2)).max() / DT**2 <= 1.0
 
 
 @pytest.mark.parametrize("strange", [float("nan"), float("inf"), float("-inf"), -3600.0, 0.0])

@@ -397,6 +397,26 @@ def test_a_motor_that_was_replaced_never_writes_again(bench: Bench) -> None:
     assert len(bench.robot.heard) == count
 
 
+def test_a_motor_that_was_stopped_in_the_midst_of_a_tick_does_not_end_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP between the guard's step and the write; the guardian acts; SIGCONT."""
+    bench.armed()
+    step = bench.guard.step
+
+    def stopped(measured: object, now: float) -> object:
+        command = step(measured, now)
+        with MotorMemory.open("s", "guardian", bench.memory.path.parent) as guardian:
+            guardian.take_over()
+        return command
+
+    monkeypatch.setattr(bench.guard, "step", stopped)
+    count = len(bench.robot.heard)
+    with pytest.raises(TakenOver):
+        bench.run(0.002)
+    assert len(bench.robot.heard) == count
+
+
 def test_absent_joints_are_off(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "shm", "upper_body")
     bench.robot.mode_machine = 6  # waist locked
