@@ -39,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "act": ({"robot", "encode"}, NETWORK | PURE_FILES),
     "sim": ({"robot", "motor", "sense"}, {"mujoco", "trimesh", "fast_simplification", "onnxruntime", *PURE_FILES}),
     "learn": (EVERY_ROOM, {"torch", "mujoco", "onnxscript", "matplotlib", *NETWORK, *PURE_FILES}),
-    "chaos": ({"robot", "guard", "motor", "graph", "act", "bridge"}, {"rclpy", *MESSAGES}),
+    "chaos": ({"robot", "guard", "motor", "graph", "act", "bridge", "respawn"}, {"rclpy", *MESSAGES}),
     "data": ({"robot", "sense"}, {"mcap", "zstandard", *PURE_FILES}),
     "show": ({"robot", "sense"}, {"viser", "websockets", "trimesh", "fast_simplification", *PURE_FILES}),
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),

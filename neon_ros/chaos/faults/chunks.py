@@ -13,6 +13,7 @@ from neon_ros.chaos.rig import Rig
 from neon_ros.chaos.tape import Records, reports_of
 
 _QUIET = 0.06  # [s] after which everything that was sent has been judged and reported
+_ANSWERED = 0.15  # [s] in which a chunk is admitted or refused; the buffered steps last longer than both
 _HOP = 0.020  # [s] from a policy's publication to the motor, on a machine that is busy
 _LENGTH = 0.3  # [s] of a chunk
 
@@ -37,13 +38,16 @@ def _settled(rig: Rig) -> dict[str, Any]:
 def _offer(rig: Rig, how: str) -> tuple[int, int]:
     """Send one chunk with something wrong while the policy is else silent; return (admitted, refused)."""
     rig.habits(mute=True)
-    before = _settled(rig)
-    rig.policy.ask(send=[how])
     time.sleep(_QUIET)
-    after = rig.report()
+    mark, before = rig.mark(), rig.report()["chunks_refused"]
+    number = rig.policy.ask(send=[how])["sent"][0][0]
+    deadline, admitted, refused = time.monotonic() + _ANSWERED, False, 0
+    while not (admitted or refused) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        admitted = bool((reports_of(rig.records(mark))["number"] == number).any())
+        refused = int(rig.report()["chunks_refused"] - before)
     rig.habits(mute=False)
-    admitted, refused = (int(after[name] - before[name]) for name in ("chunks_admitted", "chunks_refused"))
-    return admitted, refused
+    return int(admitted), refused
 
 
 @fault("F3", "inference of 240 ms, of a random time up to it, of 500 ms", "no starved tick up to 240 ms; then as F1")
