@@ -148,7 +148,9 @@ def test_a_chunk_is_followed_from_its_first_instant_and_dropped_at_its_last(robo
 def test_a_period_that_comes_twice_repeats_and_one_that_comes_late_jumps(robot_state: Maker) -> None:
     bench = Bench("arms_only", robot_state).ready()
     assert bench.guard._advance_path(bench.now) == (True, False)
+    bench.guard._elapsed = 0.0  # the same instant once more
     assert bench.guard._advance_path(bench.now) == (False, False)
+    bench.guard._elapsed = 5 * PERIOD
     assert bench.guard._advance_path(bench.now + 5 * PERIOD) == (True, True)
     report = bench.guard.report()
     assert (report.early_steps, report.late_steps) == (1, 1)
