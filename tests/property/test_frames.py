@@ -126,7 +126,9 @@ def test_i15_golden_low_state_to_the_byte() -> None:
     assert payload.hex() == LOW_STATE
     state = decode_low_state(bytes.fromhex(LOW_STATE), 3)
     assert state.q[28] == 28 / 64 and state.dq[0] == -2.0 and state.tau[4] == 0.0 and state.tick == 0x01020304
-    assert state.temperature[3] == 53.0 and state.motorstate[2] == 6 and state.rpy[0] == 1.5
+    assert (
+        state.temperature[3] == 28.0 and state.winding[3] == 53.0 and state.motorstate[2] == 6 and state.rpy[0] == 1.5
+    )
     assert state.wireless_remote == bytes(range(100, 140)) and state.mode_machine == 15
 
 

@@ -46,8 +46,11 @@ class World:
     def foreign(self) -> tuple[str, ...]:
         return tuple("another" for start, end in self.writers if start <= self.now < end)
 
-    def active(self) -> str:
+    def active(self, timeout: float | None = None) -> str:
         return self.owner
+
+    def fsm(self, timeout: float | None = None) -> int:
+        return 500  # standing
 
     def release(self) -> None:
         self.owner = ""
@@ -144,4 +147,5 @@ def test_i18_never_armed_beside_another_writer_and_damped_when_one_comes() -> No
     found = spread(run_schedules, [(180 + i, -(-SCHEDULES // PROCESSES)) for i in range(PROCESSES)])
     schedules, armed, refused, damped = (sum(one[i] for one in found) for i in range(4))
     assert schedules >= SCHEDULES
-    assert armed > 0.2 * SCHEDULES and refused > 0.05 * SCHEDULES and damped > 0.05 * SCHEDULES
+    # That the schedules reach each case at all; arming waits for owner and battery, so fewer end armed than refused.
+    assert armed > 0.1 * SCHEDULES and refused > 0.05 * SCHEDULES and damped > 0.05 * SCHEDULES
