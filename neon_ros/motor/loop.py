@@ -75,7 +75,7 @@ class MotorLoop:
         self._variant: Variant | None = None
         self._heard_ns = 0
         self._trouble = f"waiting for LowState on {source}"
-        self._arming = False
+        self._arming = self._prepared = False
         self._said = ("", "")
         self._sent = self._low_states = self._bad = self._chunks = 0
         self._newest = (0, 0)
@@ -88,8 +88,14 @@ class MotorLoop:
         self.writing = False
         """Whether the last tick wrote a command."""
 
+    def prepare(self) -> None:
+        """Do what the coming period needs of its chunk, before LowState is there; :meth:`tick` does the rest."""
+        self._prepared = True
+        self._take_chunk()
+        self._guard.foresee()
+
     def tick(self, now_ns: int) -> None:
-        """Do one period.
+        """Do one period, :meth:`prepare` included where that was not done.
 
         :param now_ns: [ns, steady clock].
         :raises TakenOver: when the guardian has taken the robot.
@@ -102,7 +108,9 @@ class MotorLoop:
         fresh = self._receive(now_ns)
         self._watch(fresh, now)
         self._serve(now)
-        self._take_chunk()
+        if not self._prepared:
+            self._take_chunk()
+        self._prepared = False
         command = self._guard.step(fresh, now)
         self.state = command.state
         self._memory.commanding = command.writes

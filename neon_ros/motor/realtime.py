@@ -14,7 +14,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +77,8 @@ class Ticker:
     def __init__(self, rate: float) -> None:
         self.period_ns = round(1e9 / rate)
         self.follow: Arrivals | None = None
+        self.before: Callable[[], None] | None = None
+        """Called ahead of each tick that is not late: what can be done before the measurement is there."""
         self.ticks = 0
         self.late = 0
         self._deadline = 0
@@ -101,6 +103,7 @@ class Ticker:
         if now > planned:
             self._deadline += (now - planned) // self.period_ns * self.period_ns
         elif self.follow is None:
+            self._prepare()
             sleep_until(planned)
         else:
             self._deadline += self._meet(planned, self.follow)
@@ -118,11 +121,16 @@ class Ticker:
         window, slip = self.period_ns // _WINDOW, self.period_ns // _SLIP
         sleep_until(planned - window)
         held = follow.hold()
+        self._prepare()  # as late as may be: what has run just now is still in the processor's caches at the tick
         self._quiet = 0 if held else self._quiet + 1
         if follow.wait_until(planned + window if self._quiet < _QUIET_TICKS else planned):
             self._quiet = 0
             return min(max(time.monotonic_ns() - planned, -slip), slip)
         return slip if held else 0  # it came out of reach: look for it a little later every time
+
+    def _prepare(self) -> None:
+        if self.before is not None:
+            self.before()
 
     def p99(self) -> tuple[float, float]:
         """Return the 99th percentiles of the last second's periods and computing times [s]."""

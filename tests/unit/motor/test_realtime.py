@@ -144,3 +144,20 @@ def test_a_process_that_hangs_loses_its_priority_and_no_other_of_its_number_does
         finally:
             child.kill()
     assert birth_of(child.pid) == "" and demote(child.pid, birth) == f"process {child.pid} is gone"
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_what_comes_before_a_tick_is_done_once_a_period_and_not_when_it_is_late(
+    monkeypatch: pytest.MonkeyPatch, follows: bool
+) -> None:
+    now, done = [1_000_000_000], []
+    monkeypatch.setattr(realtime, "sleep_until", lambda deadline: now.__setitem__(0, max(now[0], deadline)))
+    monkeypatch.setattr(realtime.time, "monotonic_ns", lambda: now[0])
+    ticker = Ticker(500.0)
+    ticker.follow = Sender(now, [1_000_000_000 + k * 2_000_000 for k in range(1, 20)]) if follows else None
+    ticker.before = lambda: done.append(now[0])
+    woke = [ticker.wait() for _ in range(5)]
+    assert len(done) == 5 and all(before < tick for before, tick in zip(done, woke, strict=True))
+    now[0] += 7_000_000
+    ticker.wait()
+    assert len(done) == 5
