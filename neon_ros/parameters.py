@@ -57,7 +57,15 @@ class BackboneParameters:
     instruction: str = parameter("", "words at the start; empty means none until the topic says some")
     image_timeout: float = parameter(0.5, "silence of the camera that is reported [s]", low=0.05, high=10.0)
     path: str = parameter("", "folder of its weights, for a backbone that ships none")
+    precision: str = parameter("", "fp32, bf16, fp16, int8 or int4; empty leaves it to the backbone")
+    device: str = parameter("", "cpu or cuda; empty leaves it to the backbone")
+    compiled: str = parameter("", "off, default or cudagraphs; empty leaves it to the backbone")
     threads: int = parameter(0, "threads of one inference; 0 leaves it to the backbone", low=0, high=64)
+    warm_up: int = parameter(9, "pictures read before the first counts; 9 fill a window", low=0, high=64)
+    image_transport: str = parameter(
+        "raw", "read image, or image/compressed (JPEG, PNG)", choices=("raw", "compressed")
+    )
+    autoactivate: bool = parameter(True, "configure and activate without a lifecycle manager")
 
 
 @dataclass(frozen=True)
