@@ -69,6 +69,23 @@ class BackboneParameters:
 
 
 @dataclass(frozen=True)
+class HearingParameters:
+    """Node ``hearing``: sound to instructions, and to a stop."""
+
+    instructions: bool = parameter(True, "publish what is said as instruction; false hears a stop only")
+    wake_word: str = parameter("", "with which an instruction must begin, e.g. robot; empty takes every sentence")
+    vocabulary: str = parameter("touch", "words to expect: touch for those of the task, any other text as it is")
+    least_confidence: float = parameter(
+        -0.7, "mean log-probability of the words below which they are not believed", low=-5.0, high=0.0
+    )
+    pause: float = parameter(0.5, "silence that ends a sentence [s]", low=0.2, high=2.0)
+    audio_timeout: float = parameter(
+        1.0, "silence of the microphone, once heard, that is reported [s]", low=0.1, high=60.0
+    )
+    threads: int = parameter(1, "threads of one recognition", low=1, high=16)
+
+
+@dataclass(frozen=True)
 class EncoderParameters:
     """Nodes ``lidar_encoder``, ``proprio_encoder`` and ``eef_encoder``: one sensor to features."""
 
@@ -207,6 +224,7 @@ NODES: dict[str, type] = {
     "view": ViewParameters,
     "sim_sensors": SimSensorsParameters,
     "recorder": RecorderParameters,
+    "hearing": HearingParameters,
 }
 """Node name to its parameters, for the nodes of the graph."""
 

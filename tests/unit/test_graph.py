@@ -45,13 +45,15 @@ def test_conditions() -> None:
     assert not {"view", "recorder"} & set(names(view="false"))
     assert "recorder" in names(view="false", record="true")
     assert "backbone" not in names(local_backbone="false")
-    composed = build({"composed": "true"})
+    assert "hearing" in names(hearing="true") and "hearing" not in names(hearing="false")
+    composed = build({"composed": "true", "hearing": "true"})
     assert [p.name for p in composed.processes] == [
         "sim",
         "motor",
         "guardian",
         "container",
         "sim_sensors",
+        "hearing",
         "recorder",
         "view",
     ]
