@@ -104,8 +104,8 @@ class Health:
             return False
         self.outliers_in_a_row = 0
         self.state = measured
-        x, y = measured.quaternion_wxyz[1], measured.quaternion_wxyz[2]
-        self.tilt = math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * float(x * x + y * y))))
+        _, x, y, _ = measured.quaternion_wxyz.tolist()
+        self.tilt = math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * (x * x + y * y))))
         self._feel(measured)
         return True
 
@@ -196,7 +196,11 @@ class Health:
 
     def compare(self, error: Vector, held: NDArray[np.bool_], now: float) -> None:
         """Note how far the ``held`` joints are from their command: ``error`` (29,) [rad]."""
-        error = np.abs(error) * held
+        error = error * held
+        if error.dot(error) <= self.config.following_error**2:  # then no joint needs a look of its own
+            self._bent_since, self.bent = None, False
+            return
+        error = np.abs(error)
         worst = int(error.argmax())
         if error[worst] <= self.config.following_error:
             self._bent_since, self.bent = None, False
