@@ -132,6 +132,7 @@ class Health:
 
     def _implausible(self, measured: RobotState) -> str:
         """Return what is wrong with the numbers of a LowState; empty when nothing is."""
+        squares: list[float] = []
         for name, value, size in (
             ("q", measured.q, NUM_JOINTS),
             ("dq", measured.dq, NUM_JOINTS),
@@ -142,16 +143,17 @@ class Health:
         ):
             if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != _FLOAT:
                 return f"{name} has shape {np.shape(value)} instead of ({size},) float64"
-            if not math.isfinite(value.dot(value)):
+            square = float(value.dot(value))
+            if not math.isfinite(square):
                 return f"{name} is not finite"
+            squares.append(square)
+        _, _, _, _, length, turning = squares
         q, dq = self._of_present(measured)
         # A sum of squares within the bound needs no look at each joint.
         if dq.dot(dq) > self.config.max_dq**2 and float(np.abs(dq).max()) > self.config.max_dq:
             return f"a joint speed of {float(np.abs(dq).max()):.1f} rad/s"
-        turning = float(measured.gyroscope.dot(measured.gyroscope))
         if turning > self.config.max_gyroscope**2:
             return f"a turn rate of {math.sqrt(turning):.1f} rad/s"
-        length = float(measured.quaternion_wxyz.dot(measured.quaternion_wxyz))
         if abs(length - 1.0) > 0.1:
             return f"a quaternion of length {math.sqrt(length):.2f}"
         if np.count_nonzero((q < self._lower) | (q > self._upper)):

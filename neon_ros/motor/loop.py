@@ -178,6 +178,8 @@ class MotorLoop:
         pressed = refuse("remote", f"{stop.buttons} held down", "no stop") if stop else ""
         troubles = self._guardian_trouble(now), self._motor_trouble, side.weak
         causes = (side.lost, side.alarm, pressed, *troubles)
+        if not (any(causes) or any(self._alarming)):
+            return
         worst = next(filter(None, causes), "")
         guard.inhibit("motor", worst or None)
         guard.impair(next(filter(None, troubles), ""))
