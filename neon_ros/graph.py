@@ -154,6 +154,7 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
     "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
+    "head": (("",), ("robot", "ros_domain", "head", "checkpoint")),
     "check": (
         ("",),
         (

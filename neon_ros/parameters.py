@@ -94,8 +94,12 @@ class EefEncoderParameters(EncoderParameters):
 class ActionHeadParameters:
     """Node ``action_head``: features to chunks."""
 
-    checkpoint: str = parameter("", "folder of the checkpoint; empty for a head without one")
-    head: str = parameter("mlp", "name of the head", required=True)
+    checkpoint: str = parameter(
+        "", "folder of the checkpoint; empty for a head without one; may be set, with head or alone", settable=True
+    )
+    head: str = parameter(
+        "mlp", "name of the head; may be set: another takes over between two chunks", required=True, settable=True
+    )
     mode: str = parameter("", "control mode the chunks are for", required=True)
     backbone: str = parameter("", "model id that the features must have; empty takes what the manifest names")
     needs_backbone: bool = parameter(True, "make no chunk without fresh backbone features")

@@ -195,6 +195,9 @@ class Policy:
         output = self._head(feed)
         return HeadOutput(output["q_chunk"][0], output["base_velocity"][0])
 
+    def reset(self) -> None:
+        """Forget what came before: nothing, as a policy keeps no memory between calls."""
+
     def _input(self, name: str, value: ArrayLike | None) -> NDArray[np.float32]:
         shape = self.manifest.graphs["head"].inputs[name][1:]
         sizes = [size for size in shape if isinstance(size, int)]

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -176,6 +177,35 @@ def threads_under_fifo(priority: int, wanted: bool = True) -> Iterator[None]:
     finally:
         if raised:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def birth_of(pid: int) -> str:
+    """Return when a process was started, in the kernel's ticks; with its number it names one process for good."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def demote(pid: int, birth: str) -> str:
+    """Let a process that hangs yield to all others: an endless loop under SCHED_FIFO costs everybody 50 ms a second.
+
+    The kernel throttles what runs in real time on such a core, the innocent too (``sched_rt_runtime_us``).
+
+    :param pid: of the process.
+    :param birth: when it was started, see :func:`birth_of`; another process of that number is left alone.
+    :returns: what came of it.
+    """
+    if not birth or birth_of(pid) != birth:
+        return f"process {pid} is gone"
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+    except OSError as error:
+        return f"process {pid} keeps its priority ({error})"
+    return f"process {pid} runs without priority now"
 
 
 def lock_memory() -> str:
