@@ -7,13 +7,14 @@ Otherwise they are dropped.  The outcome is the same to the bit, with foresight 
 
 from __future__ import annotations
 
-from copy import copy
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from neon_ros.guard.admission import AdmittedChunk
 from neon_ros.guard.limiter import Limiter
 from neon_ros.guard.stopping import Vector
 from neon_ros.guard.timeline import Sample, Timeline
+
+_Part = TypeVar("_Part", Limiter, Timeline)
 
 
 class Foresight(NamedTuple):
@@ -52,8 +53,15 @@ def pursue(limiter: Limiter, timeline: Timeline, at: float, chunk: AdmittedChunk
     return sample
 
 
+def _twin(part: _Part) -> _Part:
+    """Return a shallow copy that may go on on its own, as neither changes an array in place; quicker than copy.copy."""
+    twin = object.__new__(type(part))
+    twin.__dict__.update(part.__dict__)
+    return twin
+
+
 def foresee(limiter: Limiter, timeline: Timeline, at: float, chunk: AdmittedChunk | None) -> Foresight:
     """Return one period of motion, done on copies; parameters as of :func:`pursue`."""
-    limiter, timeline = copy(limiter), copy(timeline)  # shallow: neither changes an array in place
+    limiter, timeline = _twin(limiter), _twin(timeline)
     sample = pursue(limiter, timeline, at, chunk)
     return Foresight(at, chunk, limiter.derated, limiter, timeline, sample)
