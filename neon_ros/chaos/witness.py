@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from neon_ros.motor.realtime import lock_memory, prefer_fifo, quiet_interpreter, sleep_until
 
 PRIORITY = 80
-PERIOD_NS = 500_000
+PERIOD_NS = 1_000_000
 STALL_NS = 300_000
 """A witness that wakes so late was kept from its core."""
 _LIMIT = 20.0  # [s] for a witness to say what it saw
@@ -71,7 +71,12 @@ def main() -> None:
     options.add_argument("--core", type=int, required=True)
     chosen = options.parse_args()
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def wait() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     os.sched_setaffinity(0, {chosen.core})
     prefer_fifo(PRIORITY)
     lock_memory()

@@ -134,7 +134,7 @@ def test_the_windows_take_no_more_than_was_said(
     kept = sum(parameter.nbytes for parameter in backbone.model.parameters())
     assert kept <= said.weights < 1.5 * kept  # the layer of words is counted too, and dropped after loading
     # Of 60 s of sound a stream of pictures alone takes nothing; what is left must fit closely enough to mean something.
-    assert 0.1 * said.cache < held + states + seen <= said.cache
+    assert 0.05 * said.cache < held + states + seen <= said.cache
 
 
 def test_a_shortfall_is_named_with_its_parts() -> None:
