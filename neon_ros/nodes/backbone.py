@@ -24,6 +24,7 @@ from neon_ros.errors import NeonError
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import START_GRACE, Reporting, declare
 from neon_ros.parameters import BackboneParameters
+from neon_ros.sense.camera import CameraWatch
 from neon_ros.sense.stream import Newest, RateLimit
 from neon_ros_msgs.msg import Features as FeaturesMsg
 
@@ -79,6 +80,7 @@ class BackboneNode(Reporting, LifecycleNode):
         """Listen from now on."""
         config = self.config
         self._newest, self._limit = Newest("image"), RateLimit(config.rate)
+        self._camera = CameraWatch(config.frozen_timeout)
         self._obstacle, self._short, self._active = "", 0, True
         self.health.heard = time.monotonic() + START_GRACE
         kind: Any = Image
@@ -154,6 +156,7 @@ class BackboneNode(Reporting, LifecycleNode):
         if self._looking is None or not self._active:
             return
         self._newest.check(picture.stamp_ns)
+        self._camera.check(picture.stamp_ns, picture.rgb)
         self.health.heard = time.monotonic()
         if not self._limit.passes(picture.stamp_ns):
             return
