@@ -38,6 +38,7 @@ __all__ = [
     "SHAPES",
     "SHAPE_WORDS",
     "SPLITS",
+    "TASK_NAMES",
     "Instruction",
     "every_sentence",
     "parse",
@@ -94,6 +95,8 @@ _NOUN_PHRASES: dict[str, tuple[str, ...]] = {
 
 
 _OF_TASK = {"touch": _TEMPLATES, **PHRASES}
+TASK_NAMES: tuple[str, ...] = tuple(_OF_TASK)
+"""All tasks; demonstrations know theirs by its place here."""
 
 
 class Instruction(NamedTuple):

@@ -9,12 +9,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from neon_ros.learn.language import TASK_NAMES
 from neon_ros.learn.tasks.split import BRIGHT, DIM, checked_held
 from neon_ros.robot.joints import JOINT_INDEX
 from neon_ros.sim.table import PURPOSES, TouchScene
 from neon_ros.sim.things import GAP, NUM_OBJECTS, PAIR_SETS, SceneObject
 
-TASK_NAMES: tuple[str, ...] = ("touch", "point_at", "push", "lift", "follow", "walk_touch")
 MARK = "goal_mark"
 MARK_RADIUS = 0.035  # [m]
 _WAIST_PITCH = JOINT_INDEX["waist_pitch_joint"]

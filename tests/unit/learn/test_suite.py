@@ -16,9 +16,8 @@ from neon_ros.act.policy import HeadOutput
 from neon_ros.errors import ConfigError
 from neon_ros.learn.agents import Senses
 from neon_ros.learn.evaluate import EvalConfig, Examiner
-from neon_ros.learn.language import Instruction
+from neon_ros.learn.language import TASK_NAMES, Instruction
 from neon_ros.learn.suite import SuiteConfig, SuiteExaminer, Track, scene_of
-from neon_ros.learn.tasks.scene import TASK_NAMES
 from neon_ros.learn.tasks.variants import Disturbance, variant_of
 from neon_ros.learn.tasks.world import BASE_LIMITS
 from neon_ros.sim.camera import gl_backend

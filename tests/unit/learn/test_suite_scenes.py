@@ -12,10 +12,10 @@ pytest.importorskip("mujoco")
 pytest.importorskip("ruckig")
 
 from neon_ros.errors import ConfigError, ContractError
-from neon_ros.learn.language import SPLITS, every_sentence, sample_sentence, templates
+from neon_ros.learn.language import SPLITS, TASK_NAMES, every_sentence, sample_sentence, templates
 from neon_ros.learn.suite import SuiteConfig, scene_of
 from neon_ros.learn.tasks import TASKS, task_of
-from neon_ros.learn.tasks.scene import TASK_NAMES, apart
+from neon_ros.learn.tasks.scene import apart
 from neon_ros.learn.tasks.split import HELD, held_out_in, training_only, training_sentence
 from neon_ros.learn.tasks.task import instruction_of
 from neon_ros.sim.table import TouchScene
