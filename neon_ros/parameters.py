@@ -65,6 +65,9 @@ class HearingParameters:
     """Node ``hearing``: sound to instructions, and to a stop."""
 
     instructions: bool = parameter(True, "publish what is said as instruction; false hears a stop only")
+    accept: str = parameter(
+        "task", "task takes sentences of the task touch, any takes every one", choices=("task", "any")
+    )
     wake_word: str = parameter("", "with which an instruction must begin, e.g. robot; empty takes every sentence")
     vocabulary: str = parameter("touch", "words to expect: touch for those of the task, any other text as it is")
     least_confidence: float = parameter(
