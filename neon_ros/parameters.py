@@ -81,6 +81,21 @@ class HearingParameters:
 
 
 @dataclass(frozen=True)
+class SpeechParameters:
+    """Node ``speech``: words to sound."""
+
+    speaker: str = parameter(
+        "synthesiser", "who speaks: the robot's own speaker or one", choices=("robot", "synthesiser")
+    )
+    voice: str = parameter("auto", "synthesiser or synthesiser:voice; auto takes the best that is installed")
+    volume: int = parameter(-1, "of the robot's speaker [%]; -1 leaves it", low=-1, high=100)
+    play: bool = parameter(True, "play a synthesised voice where aplay and a sound card are")
+    wav_folder: str = parameter("", "folder for a WAV file of each sentence; empty for none")
+    domain: int = parameter(0, "DDS domain of the robot", low=0, high=232)
+    interface: str = parameter("", "network interface to the robot, needed for its own speaker")
+
+
+@dataclass(frozen=True)
 class EncoderParameters:
     """Nodes ``lidar_encoder``, ``proprio_encoder`` and ``eef_encoder``: one sensor to features."""
 
@@ -216,6 +231,7 @@ NODES: dict[str, type] = {
     "sim_sensors": SimSensorsParameters,
     "recorder": RecorderParameters,
     "hearing": HearingParameters,
+    "speech": SpeechParameters,
 }
 """Node name to its parameters, for the nodes of the graph."""
 
