@@ -77,7 +77,7 @@ class Room:
     def voice(self, text: str, voice: str) -> FloatArray:
         """Return a sentence at 16 kHz, as loud as speech is."""
         if (text, voice) not in self._said:
-            rate, sound = synthesise(text, Voice.named(voice))
+            rate, sound = synthesise(text, Voice.named(voice), patience=300.0)
             sound = Resampler(rate).push(sound)
             loud = np.flatnonzero(np.abs(sound) > 0.02 * np.abs(sound).max())
             sound = sound[loud[0] : loud[-1] + 1]

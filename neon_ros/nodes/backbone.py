@@ -1,4 +1,4 @@
-"""Node ``backbone``: the newest picture and the words to features."""
+"""Node ``backbone``: the newest picture, the words, and the sound where the model hears, to features."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from neon_ros.bridge import topics
+from neon_ros.bridge.audio import sound_from_msg
 from neon_ros.bridge.features import features_to_msg
 from neon_ros.bridge.sensors import image_from_msg
 from neon_ros.contracts import Features, FloatArray
 from neon_ros.encode.backbones import WindowBackbone, load
+from neon_ros.encode.backbones.heard import SoundSince
+from neon_ros.errors import ContractError
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import BackboneParameters
 from neon_ros.sense.stream import Newest, RateLimit
+from neon_ros_msgs.msg import AudioChunk
 from neon_ros_msgs.msg import Features as FeaturesMsg
 
 
 class BackboneNode(Stage[BackboneParameters]):
-    """Subscribe ``image`` and ``instruction``, publish ``features/backbone``."""
+    """Subscribe ``image``, ``instruction`` and, for a model that hears, ``audio``; publish ``features/backbone``."""
 
     def __init__(self) -> None:
         super().__init__("backbone", BackboneParameters)
@@ -36,6 +40,7 @@ class BackboneNode(Stage[BackboneParameters]):
         self._words: dict[str, FloatArray] = {}
         self._instruction = ""
         self._watched_ns = 0
+        self._heard = SoundSince() if getattr(self._backbone, "hears", False) else None
         if config.instruction:
             self._tell(config.instruction)
         self._newest, self._limit = Newest("image"), RateLimit(config.rate)
@@ -44,6 +49,8 @@ class BackboneNode(Stage[BackboneParameters]):
         # Latched for whoever spoke before this node came up, volatile for a plain `ros2 topic pub`.
         for qos in (topics.LATCHED, topics.EVERY_IN):
             self.create_subscription(String, topics.INSTRUCTION, self.guarded(self._on_instruction), qos)
+        if self._heard is not None:
+            self.create_subscription(AudioChunk, topics.AUDIO, self.guarded(self._on_audio), topics.AUDIO_IN)
         self.watch("image", config.image_timeout)
 
     def facts(self) -> dict[str, str]:
@@ -60,6 +67,10 @@ class BackboneNode(Stage[BackboneParameters]):
             self._tell(msg.data)
             self.get_logger().info(f"instruction: {msg.data}")
 
+    def _on_audio(self, msg: Any) -> None:
+        assert self._heard is not None
+        self._heard.push(sound_from_msg(msg))
+
     def _on_image(self, msg: Any) -> None:
         picture = image_from_msg(msg)
         self._newest.check(picture.stamp_ns)
@@ -74,10 +85,16 @@ class BackboneNode(Stage[BackboneParameters]):
     def _look(self, stamp_ns: int, rgb: NDArray[np.uint8]) -> dict[str, FloatArray]:
         """Return all tensors of the newest picture, or of the stream that it ends."""
         if isinstance(self._backbone, WindowBackbone):
-            if stamp_ns <= self._watched_ns:
-                self._backbone.clear()  # the clock was set back; what was seen before is not of this time
+            heard = self._heard
+            if stamp_ns <= self._watched_ns or (heard is not None and heard.broken):
+                self._backbone.clear()  # the clock was set back or sound is missing: what was before is not of now
             self._watched_ns = stamp_ns
-            return self._backbone.watch(stamp_ns, rgb, self._instruction)
+            try:
+                return self._backbone.watch(stamp_ns, rgb, self._instruction, heard and heard.take())
+            except ContractError:
+                if heard is not None:
+                    heard.lose()
+                raise
         seen = {name: value[0] for name, value in self._backbone.encode_images(rgb[None]).items()}
         return {**self._wordless(), **self._words, **seen}
 
