@@ -24,11 +24,13 @@ PROCESSES = {
     "view": "neon_ros.nodes.view",
     "sim_sensors": "neon_ros.nodes.sim_sensors",
     "hearing": "neon_ros.nodes.hearing",
+    "speech": "neon_ros.nodes.speech",
     "recorder": "neon_ros.nodes.recorder",
     "replayer": "neon_ros.nodes.replayer",
     "container": "neon_ros.nodes.container",
     "motor": "neon_ros.motor.process",
     "guardian": "neon_ros.motor.guardian",
+    "speaker": "neon_ros.motor.speaker",
     "sim": "neon_ros.sim.process",
 }
 

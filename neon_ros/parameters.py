@@ -76,6 +76,9 @@ class HearingParameters:
     """Node ``hearing``: sound to instructions, and to a stop."""
 
     instructions: bool = parameter(True, "publish what is said as instruction; false hears a stop only")
+    accept: str = parameter(
+        "task", "task takes sentences of the task touch, any takes every one", choices=("task", "any")
+    )
     wake_word: str = parameter("", "with which an instruction must begin, e.g. robot; empty takes every sentence")
     vocabulary: str = parameter("touch", "words to expect: touch for those of the task, any other text as it is")
     least_confidence: float = parameter(
@@ -86,6 +89,21 @@ class HearingParameters:
         1.0, "silence of the microphone, once heard, that is reported [s]", low=0.1, high=60.0
     )
     threads: int = parameter(1, "threads of one recognition", low=1, high=16)
+
+
+@dataclass(frozen=True)
+class SpeechParameters:
+    """Node ``speech``: words to sound."""
+
+    speaker: str = parameter(
+        "synthesiser", "who speaks: the robot's own speaker or one", choices=("robot", "synthesiser")
+    )
+    voice: str = parameter("auto", "synthesiser or synthesiser:voice; auto takes the best that is installed")
+    volume: int = parameter(-1, "of the robot's speaker [%]; -1 leaves it", low=-1, high=100)
+    play: bool = parameter(True, "play a synthesised voice where aplay and a sound card are")
+    wav_folder: str = parameter("", "folder for a WAV file of each sentence; empty for none")
+    domain: int = parameter(0, "DDS domain of the robot", low=0, high=232)
+    interface: str = parameter("", "network interface to the robot, needed for its own speaker")
 
 
 @dataclass(frozen=True)
@@ -231,6 +249,7 @@ NODES: dict[str, type] = {
     "sim_sensors": SimSensorsParameters,
     "recorder": RecorderParameters,
     "hearing": HearingParameters,
+    "speech": SpeechParameters,
 }
 """Node name to its parameters, for the nodes of the graph."""
 

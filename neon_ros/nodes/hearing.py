@@ -46,7 +46,11 @@ class HearingNode(Stage[HearingParameters]):
         """Load the recogniser, then listen."""
         vocabulary = VOCABULARY if config.vocabulary == TASK else config.vocabulary
         self._listener = Listener(
-            Whisper(vocabulary, config.threads), config.wake_word, config.least_confidence, config.instructions
+            Whisper(vocabulary, config.threads),
+            config.wake_word,
+            config.least_confidence,
+            config.instructions,
+            any_sentence=config.accept == "any",
         )
         self._ear = Ear(VoiceDetector(), config.pause)
         self._pending = Pending()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from neon_ros.errors import NeonError, Refused, refuse
 from neon_ros.speech.ear import Look, Utterance
 from neon_ros.speech.recogniser import Recogniser
-from neon_ros.speech.words import instruction_of, is_stop
+from neon_ros.speech.words import check_task, instruction_of, is_stop
 
 LEAST_CONFIDENCE = -0.7
 """Mean log-probability below which words are not believed; measured by ``benchmarks/hearing.py``."""
@@ -36,6 +36,7 @@ class Listener:
     :param wake_word: with which an instruction must begin; empty for none.  A stop needs none.
     :param least_confidence: below which words are not believed; a stop is.
     :param instructions: whether to look for more than a stop.
+    :param any_sentence: take every sentence, not only those of the task.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Listener:
         wake_word: str = "",
         least_confidence: float = LEAST_CONFIDENCE,
         instructions: bool = True,
+        any_sentence: bool = False,
     ) -> None:
-        self._recogniser, self._instructions = recogniser, instructions
+        self._recogniser, self._instructions, self._any = recogniser, instructions, any_sentence
         self._wake_word, self._least = wake_word, least_confidence
 
     def decide(self, event: Look | Utterance, muted: bool = False) -> Decision:
@@ -53,12 +55,12 @@ class Listener:
 
         :param muted: the robot itself speaks, so that only a stop counts.
         """
-        # Without expectations a stop is heard better, and nothing is heard as one of the task's words.
-        bare = self._recogniser.transcribe(event.samples, expecting=False)
-        if is_stop(bare.text):
-            return Decision(bare.text, stop=True)
+        look = isinstance(event, Look)
+        said = self._recogniser.transcribe(event.samples, stopping=True, brief=look)
+        if is_stop(said.text):
+            return Decision(said.text, stop=True)
         if isinstance(event, Look) or not self._instructions:
-            return Decision(bare.text)
+            return Decision(said.text)
         heard = self._recogniser.transcribe(event.samples)
         if is_stop(heard.text):
             return Decision(heard.text, stop=True)
@@ -67,6 +69,9 @@ class Listener:
                 raise Refused(refuse("heard", event.flaw, "a whole sentence: say it again"))
             if muted:
                 raise Refused(refuse("heard", f"{heard.text!r} while the robot spoke", "a sentence after it"))
-            return Decision(heard.text, instruction=instruction_of(heard, self._least, self._wake_word))
+            text = instruction_of(heard, self._least, self._wake_word)
+            if not self._any:
+                check_task(text)
+            return Decision(heard.text, instruction=text)
         except NeonError as error:
             return Decision(heard.text, refusal=str(error))

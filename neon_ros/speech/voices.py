@@ -83,16 +83,17 @@ def _command(voice: Voice, text: str) -> list[str]:
     return ["espeak-ng", "-v", name, "--stdin", "--stdout"]
 
 
-def synthesise(text: str, voice: Voice) -> tuple[int, FloatArray]:
+def synthesise(text: str, voice: Voice, patience: float = PATIENCE) -> tuple[int, FloatArray]:
     """Return the rate [Hz] and the sound float32 (S,) of a sentence.
 
     :param text: one line, already checked; it is never seen by a shell.
+    :param patience: longest wait [s].
 
     :raises RobotError: when the synthesiser fails, takes too long, or makes no sound.
     """
     where = f"voice {voice.engine}"
     try:
-        done = subprocess.run(_command(voice, text), input=f"{text}\n".encode(), capture_output=True, timeout=PATIENCE)
+        done = subprocess.run(_command(voice, text), input=f"{text}\n".encode(), capture_output=True, timeout=patience)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RobotError(refuse(where, error, "a synthesiser that answers")) from error
     if done.returncode:

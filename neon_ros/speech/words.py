@@ -13,6 +13,12 @@ from neon_ros.sense.instruction import checked_instruction, require_latin
 
 STOP_WORDS = frozenset({"stop", "stops", "stopped", "stopping", "halt", "freeze"})
 """Any sentence with one of these stops the robot, "don't stop" as well: a needless stop costs a word."""
+TASK_WORDS: dict[str, frozenset[str]] = {
+    "hand": frozenset({"left", "right"}),
+    "colour": frozenset({"red", "yellow", "green", "blue", "orange", "purple"}),
+    "thing": frozenset({"cube", "box", "block", "ball", "sphere", "can", "cylinder", "tin", "bar", "stick", "rod"}),
+}
+"""What a sentence of the task `touch` names, each at least once; a test compares it with the task's own language."""
 FEWEST_WORDS = 2
 """Shortest instruction; a recogniser makes single words out of coughs."""
 _FILLERS = frozenset({"thank you", "thanks for watching", "thank you for watching", "thank you very much", "bye bye"})
@@ -54,6 +60,18 @@ def tidy(text: str) -> str:
         if said and not (kept and words_of(kept[-1])[: len(said)] == said):
             kept.append(sentence.strip())
     return " ".join(kept).rstrip(" .!,;-")
+
+
+def check_task(text: str) -> None:
+    """Refuse a sentence that is not of the task `touch`: chatter, or words that were misheard.
+
+    :raises Refused: naming what is missing.
+    """
+    words = " ".join(words_of(text)).replace("can you", "").split()  # a polite request, not a tin
+    missing = [name for name, known in TASK_WORDS.items() if known.isdisjoint(words)]
+    if missing:
+        allowed = "a sentence like 'touch the red cube with your left hand'"
+        raise Refused(refuse("heard", f"{text!r}, without a {' and a '.join(missing)}", allowed))
 
 
 def instruction_of(heard: Heard, least_confidence: float, wake_word: str = "") -> str:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from neon_ros.errors import ContractError, Refused
+from neon_ros.learn import language
 from neon_ros.speech.ear import Look, Utterance
 from neon_ros.speech.listening import Decision, Listener
-from neon_ros.speech.words import Heard, instruction_of, is_stop, tidy
+from neon_ros.speech.words import STOP_WORDS, TASK_WORDS, Heard, check_task, instruction_of, is_stop, tidy
 
 SOUND = np.zeros(16_000, dtype=np.float32)
 
@@ -59,6 +60,18 @@ def test_what_is_no_instruction_is_refused_with_the_reason(text: str, confidence
         instruction_of(Heard(text, confidence, 0.0), -0.7)
 
 
+def test_every_sentence_of_the_task_is_one_and_chatter_is_not() -> None:
+    for shape in language.SHAPES:
+        for split in language.SPLITS:
+            for sentence in language.every_sentence(language.Instruction("left", "red", shape), split):
+                check_task(sentence)
+    known = {word for words in language.SHAPE_WORDS.values() for word in words}
+    assert {"hand": set(language.HANDS), "colour": set(language.COLOURS), "thing": known} == TASK_WORDS
+    assert all(STOP_WORDS.isdisjoint(words) for words in TASK_WORDS.values())
+    with pytest.raises(Refused, match="'can you see the red door', without a hand and a thing; allowed: a sentence"):
+        check_task("can you see the red door")
+
+
 def test_another_script_is_refused() -> None:
     with pytest.raises(ContractError, match="mostly cjk letters"):
         instruction_of(Heard("触摸 红色", -0.1, 0.0), -0.7)
@@ -73,14 +86,14 @@ def test_a_wake_word_is_needed_and_taken_off() -> None:
 
 
 class Says:
-    """A recogniser that hears one text without and another with expectations."""
+    """A recogniser that hears one text when it expects a stop and another when it expects words of the task."""
 
-    def __init__(self, bare: str, expecting: str = "", confidence: float = -0.1) -> None:
-        self.words = (bare, expecting)
+    def __init__(self, stopping: str, task: str = "", confidence: float = -0.1) -> None:
+        self.words = (task, stopping)
         self.confidence = confidence
 
-    def transcribe(self, samples: np.ndarray, expecting: bool = True) -> Heard:
-        return Heard(self.words[expecting], self.confidence, 0.0)
+    def transcribe(self, samples: np.ndarray, stopping: bool = False, brief: bool = False) -> Heard:
+        return Heard(self.words[stopping], self.confidence, 0.0)
 
 
 def test_a_stop_wins_over_doubt_flaw_own_voice_and_wake_word() -> None:
@@ -91,9 +104,10 @@ def test_a_stop_wins_over_doubt_flaw_own_voice_and_wake_word() -> None:
 
 
 def test_a_look_gives_no_instruction_and_an_utterance_does() -> None:
-    listener = Listener(Says("touch the can", "touch the can"))
+    listener = Listener(Says("touch the can", "touch the can"), any_sentence=True)
     assert listener.decide(Look(1, SOUND)) == Decision("touch the can")
     assert listener.decide(Utterance(0, 1, SOUND)).instruction == "touch the can"
     assert "while the robot spoke" in listener.decide(Utterance(0, 1, SOUND), muted=True).refusal
     assert "a hole" in listener.decide(Utterance(0, 1, SOUND, "a hole of 1.00 s in the sound")).refusal
+    assert "without a hand" in Listener(Says("", "touch the can")).decide(Utterance(0, 1, SOUND)).refusal
     assert not Listener(Says("a b", "a b"), instructions=False).decide(Utterance(0, 1, SOUND)).instruction
