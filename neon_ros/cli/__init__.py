@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "view": "show the running system in a browser",
     "record": "record the running system, or demonstrations of a task",
     "replay": "play a recording back, with the view",
+    "backbone": "look a backbone over, see demonstrations again with it, export its vision tower",
     "train": "train an action head",
     "eval": "judge a head closed loop",
     "audit": "check and show the logs of what was refused, changed and done",
