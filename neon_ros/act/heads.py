@@ -57,6 +57,10 @@ class Head(Protocol):
         """Return the chunk for one capture."""
         ...
 
+    def reset(self) -> None:
+        """Forget what came before."""
+        ...
+
 
 class HoldHead:
     """Keep the joints where they were found.
@@ -109,6 +113,10 @@ class HoldHead:
             self._held = here
         horizon = self.manifest.horizon
         return HeadOutput(np.tile(self._held, (horizon, 1)), np.zeros((horizon, 3), dtype=np.float32))
+
+    def reset(self) -> None:
+        """Take the pose anew at the next capture."""
+        self._held = None
 
 
 _MEASURED = ("grid", "pick", "scale", "bound", "owner")

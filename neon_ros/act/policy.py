@@ -238,6 +238,9 @@ class Policy:
             steps[0, : len(given)], mask[0, : len(given)] = given, 1.0
         return {"prefix": steps, "prefix_mask": mask}
 
+    def reset(self) -> None:
+        """Forget what came before: nothing, as a policy keeps no memory between calls."""
+
     def _input(self, name: str, value: ArrayLike | None) -> NDArray[np.float32]:
         shape = self.manifest.graphs["head"].inputs[name][1:]
         sizes = [size for size in shape if isinstance(size, int)]
