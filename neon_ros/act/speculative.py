@@ -58,6 +58,9 @@ class SpeculativePolicy:
         """What has been drafted and accepted so far."""
         return Speculation(self._asked, self._accepted)
 
+    def reset(self) -> None:
+        """Forget what came before: nothing but the counts is kept, and those stay."""
+
     def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
         """Return proprio features (128,), the same for both heads."""
         return self._accurate.encode_proprio(q, dq, gravity, gyroscope)

@@ -78,7 +78,8 @@ def measure(model: NeonModel, data: Demonstrations, sentences: Sentences, learn:
     q = data.arrays["q"][some][:, None, None, None, indices]
     offsets = (data.arrays["chunks"][some] - q).reshape(-1, head.config.horizon, len(indices))
     head.scale[:, indices] = torch.from_numpy(np.maximum(offsets.std(0), SCALE_FLOOR).astype(np.float32))
-    head.acts[NUM_JOINTS:ACTIONS] = 0.0  # the demonstrations hold no base velocity, so the robot shall stand
+    if not data.arrays["base"].any():
+        head.acts[NUM_JOINTS:ACTIONS] = 0.0  # who was never shown a step shall stand, and not nearly
     if hasattr(head, "bound"):
         steps = np.abs(np.diff(offsets, axis=1, prepend=np.zeros_like(offsets[:, :1]))).max(0)
         longest = np.concatenate([steps[:1], np.broadcast_to(steps[1:].max(0), steps[1:].shape)])
