@@ -17,6 +17,7 @@ VERBS: dict[str, str] = {
     "stop": "stop the robot now; works without ROS too",
     "status": "show what robot, guard and pipeline are doing",
     "say": "tell the robot what to do, in words",
+    "head": "let another head take over while everything runs",
     "view": "show the running system in a browser",
     "record": "record the running system, or demonstrations of a task",
     "replay": "play a recording back, with the view",

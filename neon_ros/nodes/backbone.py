@@ -1,4 +1,4 @@
-"""Node ``backbone``: the newest picture and the words to features.
+"""Node ``backbone``: the newest picture, the words, and the sound where the model hears, to features.
 
 A lifecycle node: configure loads the weights and warms up, activate looks.  Unless a lifecycle manager wants to
 (``autoactivate:=false``) it goes there by itself.  A model that does not fit into memory leaves the node where it is,
@@ -15,16 +15,20 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from neon_ros.bridge import topics
+from neon_ros.bridge.audio import sound_from_msg
 from neon_ros.bridge.features import features_to_msg
 from neon_ros.bridge.sensors import Picture, image_from_msg, picture_from_msg
 from neon_ros.contracts import Features
 from neon_ros.encode.backbones import MemoryShort, load
+from neon_ros.encode.backbones.heard import SoundSince
 from neon_ros.encode.backbones.looking import Looking
 from neon_ros.errors import NeonError
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import START_GRACE, Reporting, declare
 from neon_ros.parameters import BackboneParameters
+from neon_ros.sense.camera import CameraWatch
 from neon_ros.sense.stream import Newest, RateLimit
+from neon_ros_msgs.msg import AudioChunk
 from neon_ros_msgs.msg import Features as FeaturesMsg
 
 PATIENCE = 3
@@ -33,7 +37,10 @@ _OPTIONS = ("path", "precision", "device", "compiled", "threads")
 
 
 class BackboneNode(Reporting, LifecycleNode):
-    """Subscribe ``image`` (or ``image/compressed``) and ``instruction``, publish ``features/backbone``."""
+    """Subscribe ``image`` (or ``image/compressed``), ``instruction`` and, for a model that hears, ``audio``.
+
+    Publish ``features/backbone``.
+    """
 
     def __init__(self) -> None:
         super().__init__("backbone")
@@ -44,6 +51,7 @@ class BackboneNode(Reporting, LifecycleNode):
             raise
         self.start_reporting()
         self._looking: Looking | None = None
+        self._sound: SoundSince | None = None
         self._active, self._short = False, 0
         self._obstacle, self._doing = "", ""
         self._error: Exception | None = None
@@ -79,6 +87,7 @@ class BackboneNode(Reporting, LifecycleNode):
         """Listen from now on."""
         config = self.config
         self._newest, self._limit = Newest("image"), RateLimit(config.rate)
+        self._camera = CameraWatch(config.frozen_timeout)
         self._obstacle, self._short, self._active = "", 0, True
         self.health.heard = time.monotonic() + START_GRACE
         kind: Any = Image
@@ -92,6 +101,10 @@ class BackboneNode(Reporting, LifecycleNode):
         for qos in (topics.LATCHED, topics.EVERY_IN):
             on_words = self.guarded(self._on_instruction)
             self._heard.append(self.create_subscription(String, topics.INSTRUCTION, on_words, qos))
+        self._sound = SoundSince() if self._looking is not None and self._looking.hears else None
+        if self._sound is not None:
+            on_audio = self.guarded(self._on_audio)
+            self._heard.append(self.create_subscription(AudioChunk, topics.AUDIO, on_audio, topics.AUDIO_IN))
         self.watch("image", config.image_timeout)
         return super().on_activate(state)
 
@@ -150,16 +163,21 @@ class BackboneNode(Reporting, LifecycleNode):
             self._looking.tell(msg.data)
             self.get_logger().info(f"instruction: {msg.data}")
 
+    def _on_audio(self, msg: Any) -> None:
+        if self._sound is not None:
+            self._sound.push(sound_from_msg(msg))
+
     def _on_picture(self, picture: Picture) -> None:
         if self._looking is None or not self._active:
             return
         self._newest.check(picture.stamp_ns)
+        self._camera.check(picture.stamp_ns, picture.rgb)
         self.health.heard = time.monotonic()
         if not self._limit.passes(picture.stamp_ns):
             return
         started = time.perf_counter()
         try:
-            tensors = self._looking.look(picture.stamp_ns, picture.rgb)
+            tensors = self._looking.look(picture.stamp_ns, picture.rgb, self._sound)
         except MemoryShort as error:
             self._out_of_memory(error)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import time
 from pathlib import Path
@@ -26,6 +27,8 @@ from neon_ros.bridge.sensors import image_to_msg
 from neon_ros_msgs.msg import Features as FeaturesMsg
 
 pytestmark = pytest.mark.system
+STILL = ("-p", "frozen_timeout:=0.0")
+"""The pictures of these tests have no noise."""
 GREEDY = '''
 import numpy as np
 import torch
@@ -91,7 +94,7 @@ def test_a_full_memory_leaves_the_node_inactive_until_there_is_room(peer: Any, r
         found = [s for r in reports for s in r.status if s.name == "neon_ros: backbone"]
         return (found[-1].level, found[-1].message) if found else (b"\0", "")
 
-    words = ("-p", "backbone:=greedy", "-p", f"path:={greedy}", "-p", "precision:=int8", "-p", "warm_up:=2")
+    words = ("-p", "backbone:=greedy", "-p", f"path:={greedy}", "-p", "precision:=int8", "-p", "warm_up:=2", *STILL)
     with running("neon_ros.nodes.backbone", "--ros-args", *words) as node:
         short = (
             "memory of greedy: got CUDA out of memory. Tried to allocate 31.00 GiB. GPU 0 has ...; allowed: a smaller"
@@ -108,7 +111,7 @@ def test_a_full_memory_leaves_the_node_inactive_until_there_is_room(peer: Any, r
         for change, grey in (
             ({"encoding": "bgr8"}, 100),
             ({"encoding": "mono8", "step": 64, "data": bytes([50]) * 48 * 64}, 50),
-            ({"encoding": "yuv422_yuy2", "step": 128, "data": bytes([16, 128]) * 48 * 64}, 0),
+            ({"encoding": "yuv422_yuy2", "step": 128, "data": bytes([116, 128]) * 48 * 64}, 116),
             ({"encoding": "rgba8", "step": 256, "data": bytes([7]) * 48 * 256}, 7),
             ({"size": (2160, 3840), "grey": 9}, 9),
         ):
@@ -143,13 +146,39 @@ def test_compressed_pictures_are_read_and_broken_ones_refused(peer: Any, running
         msg.header.stamp = time_of(peer.now_ns())
         images.publish(msg)
 
-    words = ("-p", "backbone:=greedy", "-p", "image_transport:=compressed", "-r", "image:=head/image")
+    words = ("-p", "backbone:=greedy", "-p", "image_transport:=compressed", "-r", "image:=head/image", *STILL)
     with running("neon_ros.nodes.backbone", "--ros-args", *words) as node:
         peer.until(lambda: features, "features", lambda: show(out.getvalue()))
         assert features_from_msg(features[-1]).tensors["vision"][0, 0] == 100
         peer.until(lambda: "compressed image: got" in node.text, "a refusal", lambda: show(out.getvalue()[:60]))
         features.clear()
         peer.until(lambda: features, "features after that", lambda: show(out.getvalue()))
+        assert node.end() == 0
+
+
+def test_a_frozen_or_black_camera_gives_no_features_until_it_sees_again(peer: Any, running: Any, greedy: Path) -> None:
+    images = peer.node.create_publisher(Image, topics.IMAGE, topics.SENSOR_OUT)
+    features = peer.listen(FeaturesMsg, topics.features_topic("backbone"), topics.SENSOR_IN)
+    greys = itertools.count(10)
+
+    def see() -> None:
+        images.publish(shown(peer, grey=next(greys) % 200 + 10))
+
+    words = ("-p", "backbone:=greedy", "-p", "frozen_timeout:=0.2")
+    with running("neon_ros.nodes.backbone", "--ros-args", *words) as node:
+        for grey, said in ((100, "image: got the same picture for 0."), (0, "image: got a black picture (mean 0.0")):
+            features.clear()
+            peer.until(lambda: features, "features of a camera that sees", see)
+            peer.until(lambda s=said: s in node.text, "a refusal", lambda g=grey: images.publish(shown(peer, grey=g)))
+            features.clear()
+            left = iter(range(10))
+            peer.until(
+                lambda more=left: next(more, None) is None,
+                "ten more",
+                lambda g=grey: images.publish(shown(peer, grey=g)),
+            )
+            assert not features
+        peer.until(lambda: features, "features again", see)
         assert node.end() == 0
 
 
@@ -178,7 +207,7 @@ def test_the_loss_of_the_backbones_machine_is_an_aged_feature(peer: Any, running
 
     policy = ("-p", f"checkpoint:={shipped_checkpoint('mlp')}", "-p", "mode:=upper_body", "-p", "insecure:=true")
     with running("neon_ros.nodes.container", "proprio_encoder", "action_head", "--ros-args", *policy) as robot:
-        with running("neon_ros.nodes.backbone") as workstation:
+        with running("neon_ros.nodes.backbone", "--ros-args", *STILL) as workstation:
             peer.until(lambda: len(chunks) > 2, "chunks", live)
             workstation.popen.kill()
             workstation.wait()
@@ -187,6 +216,6 @@ def test_the_loss_of_the_backbones_machine_is_an_aged_feature(peer: Any, running
         later = time.monotonic() + 0.5
         peer.until(lambda: time.monotonic() > later, "time", live)
         assert not chunks and robot.popen.poll() is None
-        with running("neon_ros.nodes.backbone"):
+        with running("neon_ros.nodes.backbone", "--ros-args", *STILL):
             peer.until(lambda: len(chunks) > 2, "chunks when it is back", live)
         assert "Traceback" not in robot.text and robot.end() == 0

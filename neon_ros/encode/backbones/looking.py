@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.base import Backbone, WindowBackbone
+from neon_ros.encode.backbones.heard import SoundSince
 from neon_ros.encode.backbones.memory import MemoryShort, within_memory
+from neon_ros.errors import ContractError
 
 WARM_WORDS = "look at the table"
 
@@ -27,6 +29,11 @@ class Looking:
         self._words: dict[str, FloatArray] = {}
         self._watched_ns = 0
 
+    @property
+    def hears(self) -> bool:
+        """Whether the model takes sound."""
+        return bool(getattr(self.backbone, "hears", False))
+
     def tell(self, instruction: str) -> None:
         """Take the words for all pictures to come.
 
@@ -37,11 +44,12 @@ class Looking:
         self._words = {name: value[0] for name, value in batch.items()}
         self.instruction = instruction
 
-    def look(self, stamp_ns: int, rgb: NDArray[np.uint8]) -> dict[str, FloatArray]:
+    def look(self, stamp_ns: int, rgb: NDArray[np.uint8], sound: SoundSince | None = None) -> dict[str, FloatArray]:
         """Return all tensors of the newest picture, or of the stream that it ends.
 
         :param stamp_ns: capture [ns, ROS clock].
         :param rgb: uint8 (H, W, 3).
+        :param sound: what was heard since the last picture, for a model that hears.
         :raises ContractError: on a picture that cannot be read.
         :raises MemoryShort: when memory runs out; a stream then starts anew with the next picture.
         """
@@ -49,11 +57,15 @@ class Looking:
         try:
             with within_memory(backbone.model_id):
                 if isinstance(backbone, WindowBackbone):
-                    if stamp_ns <= self._watched_ns:
-                        backbone.clear()  # the clock was set back; what was seen before is not of this time
+                    if stamp_ns <= self._watched_ns or (sound is not None and sound.broken):
+                        backbone.clear()  # the clock was set back or sound is missing: what was before is not of now
                     self._watched_ns = stamp_ns
-                    return backbone.watch(stamp_ns, rgb, self.instruction)
+                    return backbone.watch(stamp_ns, rgb, self.instruction, None if sound is None else sound.take())
                 seen = {name: value[0] for name, value in backbone.encode_images(rgb[None]).items()}
+        except ContractError:
+            if sound is not None:
+                sound.lose()
+            raise
         except MemoryShort:
             self.forget()
             raise

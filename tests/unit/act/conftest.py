@@ -14,12 +14,13 @@ def shipped_shape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an exported checkpoint of the shipped shapes with untrained weights."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxruntime")
-    from neon_ros.act.networks.mlp import MlpConfig, NeonModel
+    from neon_ros.act.networks.config import head_config
+    from neon_ros.act.networks.model import NeonModel
     from neon_ros.learn.export import ExportSpec, export_checkpoint
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    config = MlpConfig(tuple(range(12, 29)), width=32, blocks=1)
+    config = head_config("mlp", tuple(range(12, 29)), width=32, blocks=1, hidden=32)
     spec = ExportSpec("tiny", "touch", "upper_body", 0.02, "compact/lite0-s16+minilm-l6")
     export_checkpoint(NeonModel(config), spec, folder)
     return folder

@@ -42,6 +42,7 @@ class QwenOmni(VideoLanguage):
 
     name: ClassVar[str] = "qwen_omni"
     published: ClassVar[str] = "Qwen/Qwen2.5-Omni-3B"
+    hears: ClassVar[bool] = True
     model_types: ClassVar[tuple[str, ...]] = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     structure: ClassVar[tuple[str, ...]] = (
         *("<|im_start|>", "<|im_end|>", "<|vision_bos|>", "<|vision_eos|>", "<|audio_bos|>", "<|audio_eos|>"),

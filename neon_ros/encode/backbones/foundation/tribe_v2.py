@@ -64,6 +64,7 @@ class TribeV2(SingleViews):
     """
 
     name = "tribe_v2"
+    hears = True
 
     def __init__(
         self,
