@@ -107,6 +107,8 @@ class ActionHeadParameters:
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+    runtime: str = parameter("ort", "what runs the head: ONNX Runtime or torch", choices=("ort", "torch"))
+    provider: str = parameter("cpu", "processor that runs the head", choices=("cpu", "cuda", "tensorrt"))
     session: str = parameter("", "session whose key signs the chunks, when no key_file is named")
     key_file: str = parameter("", KEY_FILE)
     insecure: bool = parameter(False, "send chunks that nobody signs; a real robot is then never armed")

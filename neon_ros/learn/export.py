@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manif
         graphs=graphs,
         files={name: sha256_of(scratch / name) for name in (*(f"{part}.onnx" for part in PARTS), WEIGHTS_FILE)},
         parameters=count_parameters(model, PARTS),
-        training=spec.training,
+        training={**spec.training, "network": json.loads(json.dumps(asdict(config)))},
     )
     save_manifest(manifest, scratch)
     verify_export(rounded, open_checkpoint(scratch))
