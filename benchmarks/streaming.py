@@ -194,7 +194,7 @@ def table(machine: str, scale: int, part: float, repeats: int, device: str, dtyp
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder), scale)
             options = {"layer": layers[name]} if name in layers else {"ticks": FRAMES, "pictures": 8, "seconds": 2.0}
-            backbone = load(name, path=folder, dtype=dtype, device=device, **options)
+            backbone = load(name, path=folder, precision=dtype, device=device, **options)
             fresh, anew, worst = compare(backbone, repeats)
         p50, p90, whole = np.median(fresh), np.percentile(fresh, 90), np.median(anew)
         depth = f"{layers[name]}" if name in layers else "40"

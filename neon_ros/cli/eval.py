@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neon_ros.cli import words
+from neon_ros.cli import suite, words
+from neon_ros.errors import ConfigError, refuse
 
 if TYPE_CHECKING:
     from neon_ros.learn.evaluate import EvalConfig
 
 USAGE = """usage: neon eval [--task touch] [--episodes 100] [--seed 0] [--checkpoint FOLDER] [--graph] [--only NAME,...]
+       neon eval --suite tabletop [--tasks touch,push,...] [--agents policy,expert,...] [--variants plain,...]
+                 [--held pairs,...] [--episodes 50] [--seed 0] [--head mlp | --checkpoint FOLDER] [--write FILE.md]
 
 Success with its 95 % interval, beside baselines that see nothing, hear nothing or have learned nothing, and on
 colour-shape pairs and sentences that training never showed.  Evaluation seeds never meet training seeds.
@@ -20,9 +23,17 @@ colour-shape pairs and sentences that training never showed.  Evaluation seeds n
   --graph       through the real nodes, the real topics and the robot's own DDS, in real time (about 10 s an episode);
                 without it in one process, faster than real time
   --only        some of: policy, blind, wordless, random, expert, heldout_pairs, heldout_phrasings
+
+  --suite       all tasks at the table instead of one: docs/tasks.md
+  --tasks       some of: touch, point_at, push, lift, follow, walk_touch
+  --agents      some of: policy, expert, blind, wordless, random, still
+  --variants    some of: plain, latency_100, latency_200, camera_noise, no_lidar, no_proprio, no_eef, pushed_robot,
+                pushed_thing
+  --held        some of: pairs, phrases, lighting, places; what training never showed
+  --write       also write the tables as a page, with command, machine, date and versions
 """
 EXAMS = ("policy", "blind", "wordless", "random", "expert", "heldout_pairs", "heldout_phrasings")
-FLAGS = {**dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only"), True), "graph": False}
+FLAGS = {**dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only", *suite.FLAGS), True), "graph": False}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,6 +44,13 @@ def run(arguments: Sequence[str]) -> int:
     given = words.read(arguments, FLAGS)
     words.no_plain(given)
     flags = given.flags
+    if "suite" in flags:
+        words.nothing_else(given)
+        suite.refuse_others(flags)
+        return suite.run(flags, arguments)
+    strange = [name for name in suite.FLAGS if name in flags]
+    if strange:
+        raise ConfigError(refuse(f"--{strange[0]}", "without --suite", "--suite tabletop beside it"))
     words.choice("--task", flags.get("task", "touch"), ("touch",))
     episodes, seed = (
         words.whole("--episodes", flags.get("episodes", "100")),

@@ -11,11 +11,12 @@ from pathlib import Path
 from neon_ros.data.episode import load_shard, save_shard
 from neon_ros.errors import ConfigError, ContractError, refuse
 from neon_ros.learn.recorder import GenerateConfig, Recorder
+from neon_ros.learn.tasks.recorder import recorder_of
 from neon_ros.sim.things import COLOURS, SHAPES
 
 __all__ = ["FORMAT", "GenerateConfig", "Recorder", "generate", "shard_name"]
 
-FORMAT = "neon_ros/touch/1"
+FORMAT = "neon_ros/{task}/1"
 
 
 def generate(
@@ -58,7 +59,7 @@ _folder = Path()
 def _begin(config: GenerateConfig, folder: str) -> None:
     """Make the recorder of a worker process."""
     global _recorder, _folder
-    _recorder, _folder = Recorder(config), Path(folder)
+    _recorder, _folder = recorder_of(config), Path(folder)
 
 
 def _record(number: int) -> int:
@@ -81,7 +82,12 @@ def _is_whole(path: Path) -> bool:
 
 def _agree(config: GenerateConfig, folder: Path) -> None:
     """Write what the folder holds, or check that it is the same."""
-    meta = {"format": FORMAT, "colours": list(COLOURS), "shapes": list(SHAPES), "backbone": config.backbone}
+    meta = {
+        "format": FORMAT.format(task=config.task),
+        "colours": list(COLOURS),
+        "shapes": list(SHAPES),
+        "backbone": config.backbone,
+    }
     path = folder / "meta.json"
     if path.exists():
         try:

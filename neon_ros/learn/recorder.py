@@ -27,7 +27,7 @@ from neon_ros.errors import ConfigError, refuse
 from neon_ros.learn.agents import PolicyAgent, Senses
 from neon_ros.learn.drive import STEP_DT, Drive
 from neon_ros.learn.expert import FIRST, HORIZON, Expert
-from neon_ros.learn.language import HANDS, Instruction, plain_sentence
+from neon_ros.learn.language import HANDS, TASK_NAMES, Instruction, plain_sentence
 from neon_ros.learn.touch import TouchWorld
 from neon_ros.robot.gains import gains
 from neon_ros.robot.kinematics import Kinematics
@@ -57,6 +57,7 @@ class GenerateConfig:
     :param episodes: how many shards.
     :param seed: number of the first; the others follow.
     :param kind: ``episode``, ``glimpse`` or ``correction``.
+    :param task: what is demonstrated; glimpses are for `touch` alone.
     :param policy: folder of the checkpoint that acts in corrections; empty otherwise.
     :param frames: per shard; at 10 Hz in an episode.
     :param backbone: the frozen model whose tokens are kept.
@@ -69,6 +70,7 @@ class GenerateConfig:
     episodes: int
     seed: int = 0
     kind: str = "episode"
+    task: str = "touch"
     policy: str = ""
     frames: int = 24
     backbone: str = "compact"
@@ -87,6 +89,10 @@ class GenerateConfig:
                 raise ConfigError(refuse(f"record.{name}", value, f"a whole number from {low} to {high}"))
         if self.kind not in KINDS:
             raise ConfigError(refuse("record.kind", self.kind, ", ".join(KINDS)))
+        if self.task not in TASK_NAMES:
+            raise ConfigError(refuse("record.task", self.task, ", ".join(TASK_NAMES)))
+        if self.kind == "glimpse" and self.task != "touch":
+            raise ConfigError(refuse(f"record.kind of {self.task}", self.kind, "episode, correction"))
         if (self.kind == "correction") != bool(self.policy):
             raise ConfigError(
                 refuse(
@@ -98,11 +104,14 @@ class GenerateConfig:
 
 
 class Recorder:
-    """Everything one worker needs to record episodes, made once."""
+    """Everything one worker needs to record episodes, made once.
 
-    def __init__(self, config: GenerateConfig) -> None:
+    :param world: where the robot stands; the table of `touch` when ``None``.
+    """
+
+    def __init__(self, config: GenerateConfig, world: TouchWorld | None = None) -> None:
         self.config = config
-        self.world = TouchWorld()
+        self.world = TouchWorld() if world is None else world
         self.drive = Drive(self.world)
         self.expert = Expert(self.world.model, gains("arm_sdk").kp)
         self.camera = HeadCamera(self.world.model, WIDTH, HEIGHT)
@@ -140,7 +149,7 @@ class Recorder:
         self._start(scene, rng)
         lidar = Mid360(self.world.model, seed=number)
         latency = float(rng.uniform(*config.latency))
-        disturbance = _random_walk(rng, config.frames * _STEPS + HORIZON, float(rng.choice(config.noise)))
+        disturbance = random_walk(rng, config.frames * _STEPS + HORIZON, float(rng.choice(config.noise)))
         switch = config.frames
         if rng.random() < config.switch_share:
             switch = int(rng.integers(config.frames // 4, config.frames))
@@ -272,7 +281,7 @@ def on_the_way(expert: Expert, rest: Array, tops: Array, rng: np.random.Generato
     return q, dq
 
 
-def _random_walk(rng: np.random.Generator, steps: int, sigma: float) -> Array:
+def random_walk(rng: np.random.Generator, steps: int, sigma: float) -> Array:
     """Return an Ornstein-Uhlenbeck walk smoothed once more, standard deviation ``sigma`` (steps, 17) [rad]."""
     memory = np.exp(-STEP_DT / 0.4)
     kick = np.sqrt(1.0 - memory**2)

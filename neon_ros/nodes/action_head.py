@@ -95,9 +95,10 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
             return  # a newer capture has been answered; the door would refuse this one
         seat = self._seats.live
         manifest = seat.manifest
-        age, length = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9, manifest.horizon * manifest.dt
-        if age > length:
-            raise ContractError(refuse("capture age", f"{age:.3f} s", f"less than the chunk's {length:.3f} s"))
+        age = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        oldest = min(manifest.horizon * manifest.dt, self.config.max_capture_age)
+        if age > oldest:
+            raise ContractError(refuse("capture age", f"{age:.3f} s", f"at most {oldest:.3f} s"))
         key = self._keys.key() if self._keys else None
         started = time.perf_counter()
         moment = seat.collector.at(stamp_ns)

@@ -30,7 +30,7 @@ def names(**given: str) -> list[str]:
 
 
 def test_the_simulated_robot_comes_up_before_what_needs_it_and_the_motor_before_perception() -> None:
-    order = names()
+    order = names(hearing="true", speech="true")
     assert order[:4] == ["sim", "motor", "guardian", "g1_command"]
     assert set(order) == {"sim", "motor", "guardian", *NODES}
     assert order[-1] == "view"
@@ -45,13 +45,16 @@ def test_conditions() -> None:
     assert not {"view", "recorder"} & set(names(view="false"))
     assert "recorder" in names(view="false", record="true")
     assert "backbone" not in names(local_backbone="false")
-    composed = build({"composed": "true"})
+    assert {"hearing", "speech"} <= set(names(hearing="true", speech="true"))
+    assert not {"hearing", "speech"} & set(names(hearing="false", speech="false"))
+    composed = build({"composed": "true", "hearing": "true", "speech": "false"})
     assert [p.name for p in composed.processes] == [
         "sim",
         "motor",
         "guardian",
         "container",
         "sim_sensors",
+        "hearing",
         "recorder",
         "view",
     ]

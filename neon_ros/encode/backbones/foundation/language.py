@@ -18,16 +18,19 @@ from torch import Tensor, nn
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.folder import find_folder, fingerprint, require_model, weight_files
 from neon_ros.encode.backbones.foundation.loading import (
+    Progress,
     checked_device,
-    checked_dtype,
     load_frozen,
     set_threads,
-    within_memory,
+    silent,
 )
+from neon_ros.encode.backbones.foundation.memory import Need, activation_bytes, cache_bytes
 from neon_ros.encode.backbones.foundation.pictures import read_layout
+from neon_ros.encode.backbones.foundation.precision import checked_compiled, checked_precision, compile_tower
 from neon_ros.encode.backbones.foundation.stream import PrefixReader, Segment
 from neon_ros.encode.backbones.foundation.views import SingleViews, checked_sentences
 from neon_ros.encode.backbones.foundation.words import ChatWords
+from neon_ros.encode.backbones.memory import within_memory
 from neon_ros.encode.backbones.observation import Frame, Observation, Sound
 from neon_ros.encode.backbones.window import RollingWindows
 from neon_ros.errors import ConfigError, ContractError, refuse
@@ -35,6 +38,8 @@ from neon_ros.sense.image import Image
 
 TEXT_TOKENS = 32
 """Rows of the tensor ``text``; longer instructions are refused."""
+_TEMPLATE, _BESIDE = 64, 16
+"""Tokens of the chat before the words, and around each picture, at most."""
 
 
 class VideoLanguage(SingleViews):
@@ -45,14 +50,16 @@ class VideoLanguage(SingleViews):
 
     :param path: folder in the hub's layout, or a name in the hub's cache; empty for the published name.
     :param layer: the features are the states after this many layers, later ones are not even loaded; 0 takes half.
-    :param dtype: ``fp32``, ``bf16`` or ``fp16``.
+    :param precision: ``fp32``, ``bf16``, ``fp16``, or weights alone in ``int8`` or ``int4``.
     :param device: ``cpu`` or ``cuda``.
+    :param compiled: ``default`` compiles the vision tower, ``cudagraphs`` records it as one graph; ``off`` neither.
     :param frames: most pictures in a window.
     :param stride: pictures between the beginnings of two windows, see :class:`RollingWindows`.
     :param width: of the picture the model sees [pixel]; 0 for 14 columns of tokens.
     :param height: of the picture the model sees [pixel]; 0 for 8 rows of tokens.
     :param threads: of torch on the CPU.
-    :raises ConfigError: on an option out of range.
+    :param progress: told what is being done while loading.
+    :raises ConfigError: on an option out of range, or a precision whose package is not installed.
     :raises CheckpointError: when weights, configuration or tokenizer are missing, broken or for something else, or do
         not fit into memory.
     """
@@ -62,21 +69,25 @@ class VideoLanguage(SingleViews):
     model_types: ClassVar[tuple[str, ...]]
     structure: ClassVar[tuple[str, ...]]
     system: ClassVar[str]
+    _sound_tokens: ClassVar[int] = 0
 
     def __init__(
         self,
         path: str = "",
         layer: int = 0,
-        dtype: str = "bf16",
+        precision: str = "bf16",
         device: str = "cpu",
+        compiled: str = "off",
         frames: int = 8,
         stride: int = 4,
         width: int = 0,
         height: int = 0,
         threads: int = 1,
+        progress: Progress = silent,
     ) -> None:
         set_threads(threads)
-        kind, place = checked_dtype(dtype), checked_device(device)
+        kind, place = checked_precision(precision), checked_device(device)
+        self._compiled = checked_compiled(compiled, place)
         self._windows = RollingWindows(frames, stride)
         self.folder = find_folder(path, self.published)
         require_model(self.folder, self.model_types)
@@ -95,14 +106,16 @@ class VideoLanguage(SingleViews):
         cut.text_config.num_hidden_layers = self.layer
         if getattr(text, "layer_types", None):
             cut.text_config.layer_types = list(text.layer_types[: self.layer])
-        whole = load_frozen(self._model_class(), self.folder, cut, kind, place)
+        window = self._window_need(cut, frames, stride, kind.dtype.itemsize)
+        whole = load_frozen(self._model_class(), self.folder, cut, kind, place, window, progress)
         self.model: Any = whole.model  # without the layer that turns states into words
         if self.layer < total:
             self.model.language_model.norm = nn.Identity()  # the norm belongs after the last layer only
-        self.size, self.device, self.dtype = int(text.hidden_size), place, kind
+        compile_tower(self.model.visual, self._compiled)
+        self.size, self.device, self.dtype = int(text.hidden_size), place, kind.dtype
         columns_rows = f"{self.layout.width}x{self.layout.height}"
-        self.model_id = f"{self.name}/{fingerprint(files)}-l{self.layer}-{dtype}-{columns_rows}-w{frames}.{stride}"
-        rows, columns = self.layout.tokens
+        self.model_id = f"{self.name}/{fingerprint(files)}-l{self.layer}-{precision}-{columns_rows}-w{frames}.{stride}"
+        rows, columns = self.grid = self.layout.tokens
         self.tensors: Mapping[str, tuple[int, ...]] = {
             "vision": (rows * columns, self.size),
             "text": (TEXT_TOKENS, self.size),
@@ -113,6 +126,23 @@ class VideoLanguage(SingleViews):
         self._seen: OrderedDict[bytes, tuple[Tensor, tuple[Tensor, ...]]] = OrderedDict()
         self._readers: dict[int, PrefixReader] = {}
         self._alone = PrefixReader(self.model.language_model)
+
+    def _window_need(self, config: Any, frames: int, stride: int, itemsize: int) -> Need:
+        """Return what windows of ``frames`` pictures need beside the weights: each open one has its own cache."""
+        text, vision = config.text_config, config.vision_config
+        rows, columns = self.layout.tokens
+        tokens = _TEMPLATE + TEXT_TOKENS + frames * (rows * columns + _BESIDE) + self._sound_tokens
+        heads, width = int(text.num_attention_heads), int(text.hidden_size)
+        head_size = int(getattr(text, "head_dim", None) or width // heads)
+        one = cache_bytes(int(text.num_hidden_layers), int(text.num_key_value_heads), head_size, tokens, itemsize)
+        deep = len(getattr(vision, "deepstack_visual_indexes", ()))
+        seen = 2 * frames * rows * columns * width * (1 + deep) * itemsize
+        states = tokens * width * itemsize
+        read = activation_bytes(tokens, width, int(text.intermediate_size), heads, itemsize)
+        patches, inner = self.layout.grid[0] * self.layout.grid[1], int(vision.intermediate_size)
+        look = activation_bytes(patches, int(vision.hidden_size), inner, int(vision.num_heads), itemsize)
+        windows = frames // stride + 1  # and the one that encode_window reads
+        return Need(0, windows * (one + states) + seen, max(read, look))
 
     @abstractmethod
     def _config(self, folder: Path) -> Any:
@@ -250,7 +280,10 @@ class VideoLanguage(SingleViews):
             patches = torch.from_numpy(self.layout.patches(small)).to(self.device, self.dtype)
             grid = torch.tensor([[1, *self.layout.grid]], device=self.device)
             output = self.model.visual(patches, grid_thw=grid)
-            self._seen[key] = (output.pooler_output, tuple(getattr(output, "deepstack_features", None) or ()))
+            seen = output.pooler_output, tuple(getattr(output, "deepstack_features", None) or ())
+            if self._compiled == "cudagraphs":  # the next picture is written over this one
+                seen = seen[0].clone(), tuple(deep.clone() for deep in seen[1])
+            self._seen[key] = seen
             while len(self._seen) > 2 * self._windows.frames:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(key)

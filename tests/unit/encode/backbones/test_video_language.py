@@ -34,12 +34,12 @@ def sound(seconds: float, start_ns: int = 0) -> Sound:
 
 @pytest.fixture(scope="module")
 def cosmos(cosmos_folder: Path) -> Any:
-    return load("cosmos_reason", path=str(cosmos_folder), dtype="fp32", layer=4, width=128, height=64)
+    return load("cosmos_reason", path=str(cosmos_folder), precision="fp32", layer=4, width=128, height=64)
 
 
 @pytest.fixture(scope="module")
 def omni(omni_folder: Path) -> Any:
-    return load("qwen_omni", path=str(omni_folder), dtype="fp32", layer=3, width=112, height=56)
+    return load("qwen_omni", path=str(omni_folder), precision="fp32", layer=3, width=112, height=56)
 
 
 @pytest.fixture(params=["cosmos", "omni"])
@@ -347,7 +347,7 @@ def test_the_weights_stay_as_they_are(backbone: Any, picture: Picture) -> None:
 
 def test_layers_that_are_not_needed_are_not_loaded(omni: Any, omni_folder: Path, picture: Picture) -> None:
     assert len(omni.model.language_model.layers) == 3
-    full = load("qwen_omni", path=str(omni_folder), dtype="fp32", layer=4, width=112, height=56)
+    full = load("qwen_omni", path=str(omni_folder), precision="fp32", layer=4, width=112, height=56)
     window = Observation((Frame(0, picture(0)),), WORDS)
     assert difference(omni_folder, window, full, full.encode_window(window)) < 1e-4  # after the last layer: normed
     assert load("qwen_omni", path=str(omni_folder), width=112, height=56).layer == 2  # half by default
@@ -366,7 +366,7 @@ def test_the_whole_models_folder_is_read(omni_folder: Path, omni: Any, tmp_path:
         tensors |= {f"thinker.{name}": value for name, value in load_file(str(file)).items()}
     tensors["talker.model.norm.weight"] = torch.zeros(8)
     save_file(tensors, str(folder / "model.safetensors"), {"format": "pt"})
-    whole = load("qwen_omni", path=str(folder), dtype="fp32", layer=3, width=112, height=56)
+    whole = load("qwen_omni", path=str(folder), precision="fp32", layer=3, width=112, height=56)
     omni.clear()
     assert np.array_equal(whole.encode(picture(0), WORDS)["vision"], omni.encode(picture(0), WORDS)["vision"])
     assert whole.model_id != omni.model_id  # other files
@@ -375,7 +375,9 @@ def test_the_whole_models_folder_is_read(omni_folder: Path, omni: Any, tmp_path:
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_half_precision_is_near(backbone: Any, dtype: str, picture: Picture) -> None:
     width, height = SIZES[backbone.name]
-    half = load(backbone.name, path=str(backbone.folder), dtype=dtype, layer=backbone.layer, width=width, height=height)
+    half = load(
+        backbone.name, path=str(backbone.folder), precision=dtype, layer=backbone.layer, width=width, height=height
+    )
     assert half.model.dtype == {"bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
     a, b = half.encode(picture(0), WORDS)["pooled"], backbone.encode(picture(0), WORDS)["pooled"]
     assert np.linalg.norm(a - b) / np.linalg.norm(b) < 0.05
@@ -385,7 +387,7 @@ def test_half_precision_is_near(backbone: Any, dtype: str, picture: Picture) -> 
     ("options", "message"),
     [
         ({"layer": 9}, "layer: got 9; allowed: [13] to [45], or 0 for half"),
-        ({"dtype": "int3"}, "dtype: got int3; allowed: fp32, bf16, fp16"),
+        ({"precision": "int3"}, "precision: got int3; allowed: fp32, bf16, fp16, int8, int4"),
         ({"device": "abacus"}, "device: got abacus; allowed: cpu"),
         ({"threads": 0}, "threads: got 0; allowed: 1 or more"),
         ({"frames": 0}, "frames: got 0; allowed: 1 to 64"),
@@ -485,5 +487,5 @@ def test_a_folder_that_is_not_right_is_refused_by_name(
     from neon_ros.encode.backbones.foundation import loading
 
     monkeypatch.setattr(loading, "free_bytes", lambda: 1024)
-    with pytest.raises(CheckpointError, match=r"GiB needed, 0.00 GiB free, \d+.\d\d GiB short"):
+    with pytest.raises(CheckpointError, match=r"GiB needed \(weights .*, cache .*\), 0.00 GiB free, \d+.\d\d GiB s"):
         load("cosmos_reason", path=str(cosmos_folder), width=128, height=64)
