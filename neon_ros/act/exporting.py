@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from neon_ros.act.checkpoint import METADATA, Checkpoint, open_checkpoint
 from neon_ros.act.manifest import WHOLE_FORMAT, GraphSpec, Manifest, carried, save_manifest, sha256_of
 from neon_ros.act.policy import Graph
+from neon_ros.act.runtime import DEFAULT, Runtime
 from neon_ros.act.tuning import fuse_norms
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 
@@ -83,13 +84,16 @@ def export_whole(source: Checkpoint, folder: Path, *, int8: bool = False, trials
     return Exported(manifest, largest, mean, size)
 
 
-def compare(one: Checkpoint, other: Checkpoint, trials: int, seed: int = 0) -> tuple[float, float]:
+def compare(
+    one: Checkpoint, other: Checkpoint, trials: int, seed: int = 0, other_runtime: Runtime = DEFAULT
+) -> tuple[float, float]:
     """Return the largest and the mean difference of two heads' chunks over random inputs [rad].
 
     :param trials: number of inputs; the modalities present change with each.
+    :param other_runtime: what runs the second.
     """
     generator = np.random.default_rng(seed)
-    graphs, spec = (Graph(one, "head"), Graph(other, "head")), one.manifest.graphs["head"]
+    graphs, spec = (Graph(one, "head"), Graph(other, "head", other_runtime)), one.manifest.graphs["head"]
     differences = []
     for _ in range(trials):
         feed = random_feed(spec, generator)
