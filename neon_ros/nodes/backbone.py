@@ -90,7 +90,9 @@ class BackboneNode(Stage[BackboneParameters]):
                 self._backbone.clear()  # the clock was set back or sound is missing: what was before is not of now
             self._watched_ns = stamp_ns
             try:
-                return self._backbone.watch(stamp_ns, rgb, self._instruction, heard and heard.take())
+                return self._backbone.watch(
+                    stamp_ns, rgb, self._instruction, heard.take() if heard is not None else None
+                )
             except ContractError:
                 if heard is not None:
                     heard.lose()

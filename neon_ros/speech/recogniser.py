@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.weights import PackagedFile
-from neon_ros.errors import ConfigError, refuse
+from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.sense.audio import RATE
 from neon_ros.speech.mel import log_mel
 from neon_ros.speech.words import Heard
@@ -80,16 +80,21 @@ class Whisper:
             "whisper-tiny.en", device="cpu", compute_type="int8", intra_threads=threads, files=files
         )
         self._tokenizer = Tokenizer.from_str(_TOKENIZER.read().decode())
-        number = self._tokenizer.token_to_id
-        self._start = [number("<|startoftranscript|>"), number("<|notimestamps|>")]
+        self._start = [self._number("<|startoftranscript|>"), self._number("<|notimestamps|>")]
         self._task, self._stop = self._after(vocabulary), self._after(STOPPING)
+
+    def _number(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise CheckpointError(refuse(_TOKENIZER.path, f"no {token}", "the vocabulary of Whisper"))
+        return int(found)
 
     def _after(self, text: str) -> list[int]:
         """Return the tokens that ask for what follows ``text``."""
         before = self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
         if len(before) > _LONGEST_PROMPT:
             raise ConfigError(refuse("vocabulary", f"{len(before)} tokens", f"at most {_LONGEST_PROMPT}"))
-        return [self._tokenizer.token_to_id("<|startofprev|>"), *before, *self._start] if before else self._start
+        return [self._number("<|startofprev|>"), *before, *self._start] if before else self._start
 
     def transcribe(self, samples: FloatArray, stopping: bool = False, brief: bool = False) -> Heard:
         """Return the words in mono sound at 16 kHz.
