@@ -150,6 +150,10 @@ setup(
         "train": ["torch>=2.4", "onnxscript>=0.1", "matplotlib>=3.8"],
         # Large backbones from a local folder of weights.
         "backbones": ["torch>=2.4", "transformers>=5.23,<6"],
+        # Their weights in 8 and 4 bits.
+        "quantised": ["torchao>=0.18", "bitsandbytes>=0.50"],
+        # Pictures that come as JPEG or PNG.
+        "compressed": ["pillow>=9"],
         "gpu": ["onnxruntime-gpu>=1.18"],
         "test": ["pytest>=7", "hypothesis>=6", "setuptools>=59"],
         # requirements/dev.txt besides

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.manifest import WEIGHTS_FILE, Manifest, load_manifest, read_checked
+from neon_ros.act.manifest import JUDGE, WEIGHTS_FILE, Manifest, load_manifest, read_checked
 from neon_ros.errors import CheckpointError, refuse
 
 Weights = dict[str, NDArray[np.float32]]
@@ -45,7 +45,7 @@ class Checkpoint:
             raise CheckpointError(refuse(f"part of checkpoint {self.folder}", part, ", ".join(self.manifest.graphs)))
         path = self.folder / f"{part}.onnx"
         model = read_checked(path, self.manifest.files[path.name])
-        return join_graph(model, part_weights(self.weights, part), str(path))
+        return join_graph(model, part_weights(self.weights, "head" if part == JUDGE else part), str(path))
 
 
 def open_checkpoint(folder: Path | str, *, backbone: str | None = None, mode: str | None = None) -> Checkpoint:

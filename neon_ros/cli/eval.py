@@ -7,22 +7,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neon_ros.cli import words
+from neon_ros.cli import suite, words
+from neon_ros.errors import ConfigError, refuse
 
 if TYPE_CHECKING:
     from neon_ros.learn.evaluate import EvalConfig
 
 USAGE = """usage: neon eval [--task touch] [--episodes 100] [--seed 0] [--checkpoint FOLDER] [--graph] [--only NAME,...]
+                 [--eyes FOLDER]
+       neon eval --suite tabletop [--tasks touch,push,...] [--agents policy,expert,...] [--variants plain,...]
+                 [--held pairs,...] [--episodes 50] [--seed 0] [--head mlp | --checkpoint FOLDER] [--write FILE.md]
 
 Success with its 95 % interval, beside baselines that see nothing, hear nothing or have learned nothing, and on
 colour-shape pairs and sentences that training never showed.  Evaluation seeds never meet training seeds.
 
   --graph       through the real nodes, the real topics and the robot's own DDS, in real time (about 10 s an episode);
                 without it in one process, faster than real time
+  --eyes        demonstrations seen by another backbone, which is then the policy's (`neon backbone features`)
   --only        some of: policy, blind, wordless, random, expert, heldout_pairs, heldout_phrasings
+
+  --suite       all tasks at the table instead of one: docs/tasks.md
+  --tasks       some of: touch, point_at, push, lift, follow, walk_touch
+  --agents      some of: policy, expert, blind, wordless, random, still
+  --variants    some of: plain, latency_100, latency_200, camera_noise, no_lidar, no_proprio, no_eef, pushed_robot,
+                pushed_thing
+  --held        some of: pairs, phrases, lighting, places; what training never showed
+  --write       also write the tables as a page, with command, machine, date and versions
 """
 EXAMS = ("policy", "blind", "wordless", "random", "expert", "heldout_pairs", "heldout_phrasings")
-FLAGS = {**dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only"), True), "graph": False}
+FLAGS = {
+    **dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only", "eyes", *suite.FLAGS), True),
+    "graph": False,
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,6 +49,13 @@ def run(arguments: Sequence[str]) -> int:
     given = words.read(arguments, FLAGS)
     words.no_plain(given)
     flags = given.flags
+    if "suite" in flags:
+        words.nothing_else(given)
+        suite.refuse_others(flags)
+        return suite.run(flags, arguments)
+    strange = [name for name in suite.FLAGS if name in flags]
+    if strange:
+        raise ConfigError(refuse(f"--{strange[0]}", "without --suite", "--suite tabletop beside it"))
     words.choice("--task", flags.get("task", "touch"), ("touch",))
     episodes, seed = (
         words.whole("--episodes", flags.get("episodes", "100")),
@@ -47,12 +70,16 @@ def run(arguments: Sequence[str]) -> int:
 
     checkpoint = Path(flags.get("checkpoint") or shipped_checkpoint("mlp"))
     if graph:
+        if "eyes" in flags:
+            raise ConfigError(
+                refuse("--eyes", "with --graph", "without; the graph takes backbone:= and backbone_path:=")
+            )
         from neon_ros.cli.exam import examine
 
         results = examine(checkpoint, episodes, seed, only, given.assigned)
     else:
         words.nothing_else(given)
-        results = _in_process(checkpoint, episodes, seed, only)
+        results = _in_process(checkpoint, episodes, seed, only, flags.get("eyes", ""))
     from neon_ros.learn.statistics import table
 
     print(f"task touch, {episodes} episodes each, seed {seed}, checkpoint {checkpoint}")
@@ -60,15 +87,23 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _in_process(checkpoint: Path, episodes: int, seed: int, only: Sequence[str]) -> list[Any]:
+def _in_process(checkpoint: Path, episodes: int, seed: int, only: Sequence[str], data: str) -> list[Any]:
     """Return the results of the exams in one process."""
     from neon_ros.act.heads import random_head
     from neon_ros.act.policy import load_policy
     from neon_ros.encode.backbones import load
     from neon_ros.learn.agents import Agent, PolicyAgent
     from neon_ros.learn.evaluate import Examiner
+    from neon_ros.learn.features import eyes_of
 
-    policy, backbone = load_policy(checkpoint), load("compact")
+    eyes = eyes_of(Path(data)) if data else None
+    if data and eyes is None:
+        raise ConfigError(refuse("--eyes", data, "a folder made by `neon backbone features`"))
+    policy, backbone = load_policy(checkpoint), eyes.load() if eyes else load("compact")
+    if policy.manifest.backbone.model_id != backbone.model_id:
+        raise ConfigError(
+            refuse("backbone", backbone.model_id, f"{policy.manifest.backbone.model_id}, of {checkpoint}")
+        )
     examiner = Examiner()
     agents: dict[str, Any] = {
         "blind": lambda: PolicyAgent(policy, backbone, blind=True),

@@ -35,6 +35,13 @@ SHARD: dict[str, tuple[int | None, ...]] = {
 }
 """Shape of one frame of each array; ``None`` matches any length."""
 
+OPTIONAL: dict[str, tuple[tuple[int, ...], Any]] = {
+    "base": ((2, 3, 16, 3), np.float32(0.0)),  # per hand and thing: velocity of the base [m/s, m/s, rad/s]
+    "asked": ((2, 3), np.bool_(True)),  # whether that hand and thing make sense in the scene
+    "task": ((), np.int8(0)),  # index into neon_ros.learn.language.TASK_NAMES
+}
+"""Arrays that the demonstrations of `touch` do without: shape of one frame, and the value of all where it is absent."""
+
 _MAY_BE_NAN = ("points",)
 
 
@@ -45,13 +52,14 @@ def check_shard(arrays: Mapping[str, NDArray[Any]], name: str = "shard") -> int:
     :raises ContractError: on a missing or unknown array, a wrong shape, or a value that is not finite, with its
         frame.
     """
-    missing, unknown = sorted(set(SHARD) - set(arrays)), sorted(set(arrays) - set(SHARD))
+    missing, unknown = sorted(set(SHARD) - set(arrays)), sorted(set(arrays) - set(SHARD) - set(OPTIONAL))
     if missing or unknown:
         raise ContractError(refuse(f"arrays of {name}", f"missing {missing}, unknown {unknown}", ", ".join(SHARD)))
     frames = len(np.atleast_1d(arrays["q"]))
     if frames == 0:
         raise ContractError(refuse(f"frames of {name}", 0, "at least one"))
-    for key, shape in SHARD.items():
+    shapes = SHARD | {key: shape for key, (shape, _) in OPTIONAL.items() if key in arrays}
+    for key, shape in shapes.items():
         array = arrays[key]
         if array.shape[:1] != (frames,) or not _matches(array.shape[1:], shape):
             raise ContractError(refuse(f"{key} of {name}", array.shape, (frames, *shape)))
@@ -81,7 +89,7 @@ def save_shard(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def load_shard(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a shard.
+    """Read a shard, :data:`OPTIONAL` arrays filled in where they are absent.
 
     :raises ContractError: when the file is missing, truncated, holds objects, or :func:`check_shard` refuses it.
     """
@@ -90,7 +98,9 @@ def load_shard(path: Path) -> dict[str, NDArray[Any]]:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ContractError(refuse(str(path), error, "a whole .npz of plain arrays")) from error
-    check_shard(arrays, str(path))
+    frames = check_shard(arrays, str(path))
+    for key, (shape, value) in OPTIONAL.items():
+        arrays.setdefault(key, np.full((frames, *shape), value))
     return arrays
 
 

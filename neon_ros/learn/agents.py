@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.policy import Policy
+from neon_ros.act.policy import HeadOutput, Policy
 from neon_ros.encode.backbones import Backbone
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.learn.expert import DT, JOINTS, Expert
@@ -33,6 +33,7 @@ class Senses:
     :param gyroscope: (3,) [rad/s].
     :param palms: left and right palm in the pelvis frame (2, 7): position [m], quaternion x y z w.
     :param sentence: what was said.
+    :param missing: modalities that do not arrive: ``lidar``, ``proprio``, ``eef``.
     """
 
     picture: NDArray[np.uint8]
@@ -43,6 +44,7 @@ class Senses:
     gyroscope: Array
     palms: Array
     sentence: str
+    missing: tuple[str, ...] = ()
 
 
 class Agent(Protocol):
@@ -80,6 +82,10 @@ class PolicyAgent:
 
     def act(self, senses: Senses) -> NDArray[np.floating]:
         """Return the policy's chunk."""
+        return self.decide(senses).q
+
+    def decide(self, senses: Senses) -> HeadOutput:
+        """Return the policy's chunk, columns in motor order, with its base velocity."""
         tensors = self._backbone.encode(senses.picture, senses.sentence)
         vision, text, mask = tensors["vision"], tensors["text"], tensors["text_mask"]
         if self._blind:
@@ -92,11 +98,13 @@ class PolicyAgent:
             vision=vision,
             text=text,
             text_mask=mask,
-            proprio=policy.encode_proprio(senses.q, senses.dq, senses.gravity, senses.gyroscope),
-            lidar=policy.encode_lidar(senses.cloud),
-            eef=policy.encode_eef(senses.palms),
+            proprio=None
+            if "proprio" in senses.missing
+            else policy.encode_proprio(senses.q, senses.dq, senses.gravity, senses.gyroscope),
+            lidar=None if "lidar" in senses.missing else policy.encode_lidar(senses.cloud),
+            eef=None if "eef" in senses.missing else policy.encode_eef(senses.palms),
         )
-        return output.q[:, self._columns]
+        return HeadOutput(output.q[:, self._columns], output.base_velocity)
 
 
 class ExpertAgent:

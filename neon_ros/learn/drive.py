@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neon_ros.contracts import RobotState
 from neon_ros.errors import RobotError, refuse
 from neon_ros.guard.admission import AdmittedChunk
+from neon_ros.guard.command import Command
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.guard import Guard
 from neon_ros.guard.machine import MOVING
@@ -53,6 +54,7 @@ class Drive:
         self._ticks = self._sequence = 0
         self._hold = np.zeros(NUM_JOINTS)
         self.guard = self._new_guard()
+        self.command: Command | None = None
 
     @property
     def now(self) -> float:
@@ -76,17 +78,18 @@ class Drive:
         if self.guard.machine.state not in MOVING:
             raise RobotError(refuse("guard after arming", self.guard.machine.state.name, "a state that moves"))
 
-    def submit(self, q: NDArray[np.floating], captured: float) -> None:
+    def submit(self, q: NDArray[np.floating], captured: float, base: NDArray[np.floating] | None = None) -> None:
         """Hand a chunk to the guard.
 
         :param q: targets of the 17 joints (H, 17) [rad].
         :param captured: simulated time of its first step [s].
+        :param base: velocity of the base at each step (H, 3) [m/s, m/s, rad/s]; zero when ``None``.
         """
         full = np.zeros((len(q), NUM_JOINTS))
         full[:, self._rows] = q
         self._sequence += 1
-        base = np.zeros((len(q), 3))
-        self.guard.submit(AdmittedChunk(captured, STEP_DT, full, self._moved, base, 0, self._sequence))
+        velocity = np.zeros((len(q), 3)) if base is None else np.asarray(base, dtype=np.float64)
+        self.guard.submit(AdmittedChunk(captured, STEP_DT, full, self._moved, velocity, 0, self._sequence))
 
     def run(self, seconds: float, each: Callable[[], bool] | None = None, every: int = 5) -> bool:
         """Let time pass.
@@ -95,7 +98,7 @@ class Drive:
         :returns: whether all of the time has passed.
         """
         for _ in range(round(seconds / self.world.dt)):
-            command = self.guard.step(self._measured(), self.now)
+            command = self.command = self.guard.step(self._measured(), self.now)
             weight = command.weight
             # Under arm_sdk the robot's own controller keeps what the weight leaves it.
             kp = weight * command.kp + (1.0 - weight) * self._stand_kp
@@ -103,6 +106,7 @@ class Drive:
             q = np.where(self._moved, weight * command.q + (1.0 - weight) * self._hold, self._hold)
             dq = np.where(self._moved, weight * command.dq, 0.0)
             kp, kd = np.where(self._moved, kp, self._leg_kp), np.where(self._moved, kd, self._leg_kd)
+            self.world.walk(command.base_velocity)
             self.world.step(q, dq, self._zeros, kp, kd)
             self._ticks += 1
             if each is not None and self._ticks % every == 0 and not each():

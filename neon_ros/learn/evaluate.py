@@ -75,10 +75,13 @@ def scene_of(config: EvalConfig, index: int) -> tuple[TouchScene, Instruction, s
 
 
 class Examiner:
-    """The simulated robot with all its sensors, made once for many exams."""
+    """The simulated robot with all its sensors, made once for many exams.
 
-    def __init__(self) -> None:
-        self.world = TouchWorld()
+    :param world: where it stands; the table of `touch` when ``None``.
+    """
+
+    def __init__(self, world: TouchWorld | None = None) -> None:
+        self.world = TouchWorld() if world is None else world
         self.drive = Drive(self.world)
         self.camera = HeadCamera(self.world.model, WIDTH, HEIGHT)
         self.kinematics = Kinematics()

@@ -29,7 +29,7 @@ JOINTS = control_mode("upper_body").joint_names
 FIRST = 12  # motor index of the first of the 17 joints
 _SIDES = ("left", "right")
 _MARGIN = 0.03  # [rad] kept from the ends of each joint, a little more than the guard keeps
-_POSTURE = np.array([0.7, 0.7, 0.35, -0.8, 1.0, 0.0, 0.0])  # [rad] left arm: elbow out, clear of the chest
+POSTURE = np.array([0.7, 0.7, 0.35, -0.8, 1.0, 0.0, 0.0])  # [rad] left arm: elbow out, clear of the chest
 
 Array = NDArray[np.float64]
 
@@ -76,6 +76,54 @@ class ExpertRules:
     turn: float = 2.0
     own_side: float = 0.08
     turn_most: float = 0.40
+
+
+def approach(rules: ExpertRules, palm: Array, top: Array) -> Array:
+    """Return the velocity (B, 3) [m/s] of a palm that comes down from above onto what it touches.
+
+    :param palm: its position (B, 3) [m].
+    :param top: top of the thing to touch (B, 3) [m].
+    """
+    goal = top + np.array([-rules.setback, 0.0, rules.clearance])
+    away = np.linalg.norm(goal[:, :2] - palm[:, :2], axis=1)
+    goal[:, 2] += rules.lift * np.clip((away - rules.near) / (rules.far - rules.near), 0.0, 1.0)
+    velocity = rules.gain * (goal - palm)
+    # Rise before moving aside, so that nothing on the way is brushed.
+    velocity[:, :2] *= np.clip(1.0 - (goal[:, 2] - palm[:, 2]) / 0.05, 0.1, 1.0)[:, None]
+    length = np.linalg.norm(velocity, axis=1, keepdims=True)
+    return np.asarray(velocity * np.minimum(1.0, rules.speed / np.maximum(length, 1e-9)))
+
+
+def arm_velocity(
+    rules: ExpertRules,
+    q: Array,
+    waist: Array,
+    linear: Array,
+    angular: Array,
+    velocity: Array,
+    turn: Array,
+    posture: Array,
+    weight: float | None = None,
+) -> Array:
+    """Return joint velocities (B, 7) [rad/s] of an arm, by damped least squares.
+
+    :param q: waist and arm (B, 10) [rad].
+    :param waist: how fast the waist turns (B, 3) [rad/s].
+    :param linear: Jacobian of the palm's position (B, 3, 10); ``angular`` of its rotation.
+    :param velocity: wanted, of the palm (B, 3) [m/s]; ``turn`` of the hand (B, 3) [rad/s].
+    :param posture: to which the remaining freedom is drawn (B, 7) [rad].
+    :param weight: of the turn against the velocity [m/rad]; that of ``rules`` when ``None``.
+    """
+    weight = rules.direction_weight if weight is None else weight
+    both = np.concatenate([linear, weight * angular], axis=1)  # (B, 6, 10)
+    jacobian = both[:, :, 3:]
+    wanted = np.concatenate([velocity, weight * turn], axis=1)[..., None] - both[:, :, :3] @ waist[..., None]
+    transpose = jacobian.transpose(0, 2, 1)
+    damped = jacobian @ transpose + rules.damping**2 * np.eye(6)
+    drawn = np.clip(rules.posture_gain * (posture - q[:, 3:]), -0.6, 0.6)[..., None]
+    velocity_q = transpose @ np.linalg.solve(damped, wanted - jacobian @ drawn) + drawn
+    fastest = np.abs(velocity_q).max(axis=1, keepdims=True)
+    return np.asarray((velocity_q * np.minimum(1.0, rules.joint_speed / np.maximum(fastest, 1e-9)))[..., 0])
 
 
 class ArmChain:
@@ -179,39 +227,22 @@ class Expert:
             change = rules.acceleration * DT
             speed = speed + np.clip(wanted - speed, -change, change)
             now = np.clip(now + speed * DT, self.lower, self.upper)
-        return np.clip(out + self._lead(out), self.lower, self.upper)
+        return np.clip(out + self.lead(out), self.lower, self.upper)
 
     def _reach(self, q: Array, waist: Array, hand: NDArray[np.intp], top: Array) -> Array:
         """Return joint velocities (B, 7) of the reaching arm, while the waist turns at ``waist`` (B, 3) [rad/s]."""
-        rules = self.rules
         palm, rotation, linear, angular = self.chain.forward(q, hand)
-        goal = top + np.array([-rules.setback, 0.0, rules.clearance])
-        away = np.linalg.norm(goal[:, :2] - palm[:, :2], axis=1)
-        goal[:, 2] += rules.lift * np.clip((away - rules.near) / (rules.far - rules.near), 0.0, 1.0)
-        velocity = rules.gain * (goal - palm)
-        # Rise before moving aside, so that nothing on the way is brushed.
-        velocity[:, :2] *= np.clip(1.0 - (goal[:, 2] - palm[:, 2]) / 0.05, 0.1, 1.0)[:, None]
-        length = np.linalg.norm(velocity, axis=1, keepdims=True)
-        velocity *= np.minimum(1.0, rules.speed / np.maximum(length, 1e-9))
+        velocity = approach(self.rules, palm, top)
         # The back of the hand is +y of the left hand and -y of the right; its fingers point ahead and a little down.
         side = np.where(hand == 0, 1.0, -1.0)[:, None]
-        pitch = rules.pitch
+        pitch = self.rules.pitch
         error = np.cross(rotation[:, :, 0], np.array([np.cos(pitch), 0.0, -np.sin(pitch)]))
         error = 0.3 * error + np.cross(side * rotation[:, :, 1], np.array([np.sin(pitch), 0.0, np.cos(pitch)]))
         turn = np.clip(2.0 * error, -1.0, 1.0)
-        weight = rules.direction_weight
-        both = np.concatenate([linear, weight * angular], axis=1)  # (B, 6, 10)
-        jacobian = both[:, :, 3:]
-        wanted = np.concatenate([velocity, weight * turn], axis=1)[..., None] - both[:, :, :3] @ waist[..., None]
-        transpose = jacobian.transpose(0, 2, 1)
-        posture = np.where(hand[:, None] == 0, _POSTURE, _POSTURE * MIRROR)
-        damped = jacobian @ transpose + rules.damping**2 * np.eye(6)
-        drawn = np.clip(rules.posture_gain * (posture - q[:, 3:]), -0.6, 0.6)[..., None]
-        velocity_q = transpose @ np.linalg.solve(damped, wanted - jacobian @ drawn) + drawn
-        fastest = np.abs(velocity_q).max(axis=1, keepdims=True)
-        return (velocity_q * np.minimum(1.0, rules.joint_speed / np.maximum(fastest, 1e-9)))[..., 0]
+        posture = np.where(hand[:, None] == 0, POSTURE, POSTURE * MIRROR)
+        return arm_velocity(self.rules, q, waist, linear, angular, velocity, turn, posture)
 
-    def _lead(self, out: Array) -> Array:
+    def lead(self, out: Array) -> Array:
         """Return the lead of the targets over gravity's sag (B, 16, 17) [rad], linear over the steps."""
         first = np.stack([self.sag(row) for row in out[:, 0]])
         last = np.stack([self.sag(row) for row in out[:, -1]])

@@ -1,4 +1,6 @@
-"""The language of the task `touch`: which words name a thing, and in how many ways it can be said.
+"""The language of the tasks: which words name a thing, and in how many ways it can be said what to do with it.
+
+The word orders of `touch` are here, those of the other tasks in :mod:`neon_ros.learn.phrases`.
 
 A sentence is a template (word order), a noun phrase and one synonym per slot.  Two things are held out from training:
 the colour-shape pairs of :data:`neon_ros.sim.things.HELD_OUT_PAIRS`, and the templates and noun phrases of the split
@@ -14,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neon_ros.errors import ConfigError, ContractError, refuse
+from neon_ros.learn.phrases import PHRASES
 from neon_ros.sim.things import COLOURS, HELD_OUT_PAIRS, SHAPES
 
 HANDS: tuple[str, ...] = ("left", "right")
@@ -35,6 +38,7 @@ __all__ = [
     "SHAPES",
     "SHAPE_WORDS",
     "SPLITS",
+    "TASK_NAMES",
     "Instruction",
     "every_sentence",
     "parse",
@@ -90,8 +94,13 @@ _NOUN_PHRASES: dict[str, tuple[str, ...]] = {
 }
 
 
+_OF_TASK = {"touch": _TEMPLATES, **PHRASES}
+TASK_NAMES: tuple[str, ...] = tuple(_OF_TASK)
+"""All tasks; demonstrations know theirs by its place here."""
+
+
 class Instruction(NamedTuple):
-    """What is asked: which hand touches which thing."""
+    """What is asked: which hand is meant, and which thing."""
 
     hand: str
     colour: str
@@ -128,14 +137,16 @@ class Instruction(NamedTuple):
         return Instruction(HANDS[hand], COLOURS[colour], SHAPES[shape])
 
 
-def templates(split: str) -> tuple[str, ...]:
-    """Return the word orders of ``split``, with the slots ``{hand}`` and ``{object}``.
+def templates(split: str, task: str = "touch") -> tuple[str, ...]:
+    """Return the word orders of ``split``, with the slots ``{hand}`` (not in every task) and ``{object}``.
 
-    :raises ConfigError: when there is no such split.
+    :raises ConfigError: when there is no such task or split.
     """
-    if split not in _TEMPLATES:
+    if task not in _OF_TASK:
+        raise ConfigError(refuse("task of the words", task, ", ".join(_OF_TASK)))
+    if split not in SPLITS:
         raise ConfigError(refuse("phrasing split", split, ", ".join(SPLITS)))
-    return _TEMPLATES[split]
+    return _OF_TASK[task][split]
 
 
 def plain_sentence(instruction: Instruction) -> str:
@@ -144,14 +155,17 @@ def plain_sentence(instruction: Instruction) -> str:
     return f"touch the {colour} {shape} with your {hand} hand"
 
 
-def sample_sentence(instruction: Instruction, rng: np.random.Generator, split: str = "train") -> str:
+def sample_sentence(
+    instruction: Instruction, rng: np.random.Generator, split: str = "train", task: str = "touch"
+) -> str:
     """Return one way to say ``instruction``, drawn evenly from the templates of ``split``.
 
     :param rng: the only source of chance.
     :param split: ``train`` or ``heldout`` phrasings.
-    :raises ConfigError: when a word or the split is unknown.
+    :param task: what is to be done.
+    :raises ConfigError: when a word, the split or the task is unknown.
     """
-    orders = templates(split)
+    orders = templates(split, task)
     hand, colour, shape = instruction.checked()
     phrases = _NOUN_PHRASES[split]
     words = SHAPE_WORDS[shape]
@@ -159,12 +173,12 @@ def sample_sentence(instruction: Instruction, rng: np.random.Generator, split: s
     return orders[rng.integers(len(orders))].format(hand=hand, object=noun)
 
 
-def every_sentence(instruction: Instruction, split: str = "train") -> tuple[str, ...]:
+def every_sentence(instruction: Instruction, split: str = "train", task: str = "touch") -> tuple[str, ...]:
     """Return all ways to say ``instruction`` in ``split``, in a fixed order and without repetition."""
     hand, colour, shape = instruction.checked()
     sentences = [
         order.format(hand=hand, object=phrase.format(colour=colour, shape=word))
-        for order in templates(split)
+        for order in templates(split, task)
         for phrase in _NOUN_PHRASES[split]
         for word in SHAPE_WORDS[shape]
     ]

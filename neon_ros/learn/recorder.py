@@ -27,7 +27,7 @@ from neon_ros.errors import ConfigError, refuse
 from neon_ros.learn.agents import PolicyAgent, Senses
 from neon_ros.learn.drive import STEP_DT, Drive
 from neon_ros.learn.expert import FIRST, HORIZON, Expert
-from neon_ros.learn.language import HANDS, Instruction, plain_sentence
+from neon_ros.learn.language import HANDS, TASK_NAMES, Instruction, plain_sentence
 from neon_ros.learn.touch import TouchWorld
 from neon_ros.robot.gains import gains
 from neon_ros.robot.kinematics import Kinematics
@@ -57,9 +57,11 @@ class GenerateConfig:
     :param episodes: how many shards.
     :param seed: number of the first; the others follow.
     :param kind: ``episode``, ``glimpse`` or ``correction``.
+    :param task: what is demonstrated; glimpses are for `touch` alone.
     :param policy: folder of the checkpoint that acts in corrections; empty otherwise.
     :param frames: per shard; at 10 Hz in an episode.
     :param backbone: the frozen model whose tokens are kept.
+    :param pictures: keep the pictures too, so that another backbone may see them.
     :param ready_share: share of episodes that start in the ready pose.
     :param switch_share: share of episodes whose instruction changes midway.
     :param noise: standard deviation of the disturbance of each episode, one of these [rad].
@@ -69,9 +71,11 @@ class GenerateConfig:
     episodes: int
     seed: int = 0
     kind: str = "episode"
+    task: str = "touch"
     policy: str = ""
     frames: int = 24
     backbone: str = "compact"
+    pictures: bool = False
     ready_share: float = 0.5
     switch_share: float = 0.35
     noise: tuple[float, ...] = (0.0, 0.03, 0.06)
@@ -87,6 +91,10 @@ class GenerateConfig:
                 raise ConfigError(refuse(f"record.{name}", value, f"a whole number from {low} to {high}"))
         if self.kind not in KINDS:
             raise ConfigError(refuse("record.kind", self.kind, ", ".join(KINDS)))
+        if self.task not in TASK_NAMES:
+            raise ConfigError(refuse("record.task", self.task, ", ".join(TASK_NAMES)))
+        if self.kind == "glimpse" and self.task != "touch":
+            raise ConfigError(refuse(f"record.kind of {self.task}", self.kind, "episode, correction"))
         if (self.kind == "correction") != bool(self.policy):
             raise ConfigError(
                 refuse(
@@ -98,11 +106,14 @@ class GenerateConfig:
 
 
 class Recorder:
-    """Everything one worker needs to record episodes, made once."""
+    """Everything one worker needs to record episodes, made once.
 
-    def __init__(self, config: GenerateConfig) -> None:
+    :param world: where the robot stands; the table of `touch` when ``None``.
+    """
+
+    def __init__(self, config: GenerateConfig, world: TouchWorld | None = None) -> None:
         self.config = config
-        self.world = TouchWorld()
+        self.world = TouchWorld() if world is None else world
         self.drive = Drive(self.world)
         self.expert = Expert(self.world.model, gains("arm_sdk").kp)
         self.camera = HeadCamera(self.world.model, WIDTH, HEIGHT)
@@ -112,7 +123,10 @@ class Recorder:
         self.agent = PolicyAgent(load_policy(config.policy), self.backbone) if config.policy else None
 
     def shard(self, number: int) -> dict[str, NDArray[Any]]:
-        """Return shard ``number`` of the kind that is wanted; the same number gives the same shard."""
+        """Return shard ``number`` of the kind that is wanted; the same number gives the same shard.
+
+        With ``config.pictures`` it holds ``pictures`` (T, H, W, 3) besides, which are kept in a file of their own.
+        """
         return self.glimpses(number) if self.config.kind == "glimpse" else self.episode(number)
 
     def glimpses(self, number: int) -> dict[str, NDArray[Any]]:
@@ -140,7 +154,7 @@ class Recorder:
         self._start(scene, rng)
         lidar = Mid360(self.world.model, seed=number)
         latency = float(rng.uniform(*config.latency))
-        disturbance = _random_walk(rng, config.frames * _STEPS + HORIZON, float(rng.choice(config.noise)))
+        disturbance = random_walk(rng, config.frames * _STEPS + HORIZON, float(rng.choice(config.noise)))
         switch = config.frames
         if rng.random() < config.switch_share:
             switch = int(rng.integers(config.frames // 4, config.frames))
@@ -238,6 +252,7 @@ class Recorder:
             "colour": np.array([[COLOURS.index(o.colour) for o in scene.objects] for scene in scenes], dtype=np.int8),
             "shape": np.array([[SHAPES.index(o.shape) for o in scene.objects] for scene in scenes], dtype=np.int8),
             "episode": np.full(count, number, dtype=np.int64),
+            **({"pictures": pictures} if self.config.pictures else {}),
         }
 
 
@@ -272,7 +287,7 @@ def on_the_way(expert: Expert, rest: Array, tops: Array, rng: np.random.Generato
     return q, dq
 
 
-def _random_walk(rng: np.random.Generator, steps: int, sigma: float) -> Array:
+def random_walk(rng: np.random.Generator, steps: int, sigma: float) -> Array:
     """Return an Ornstein-Uhlenbeck walk smoothed once more, standard deviation ``sigma`` (steps, 17) [rad]."""
     memory = np.exp(-STEP_DT / 0.4)
     kick = np.sqrt(1.0 - memory**2)

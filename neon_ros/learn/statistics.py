@@ -19,6 +19,10 @@ class EpisodeResult:
     :param verdict: ``success`` or a kind of failure.
     :param seconds: simulated time to the verdict [s].
     :param limited: joint-periods that the guard held back.
+    :param jerk: root mean square of the third derivative of the palms' positions in the pelvis frame [m/s^3]; not a
+        number where it was not measured.
+    :param reaction: from the instruction to the first commanded motion [s]; not a number when there was none.
+    :param dropped: chunks that the guard refused.
     """
 
     seed: int
@@ -26,6 +30,9 @@ class EpisodeResult:
     verdict: str
     seconds: float
     limited: int = 0
+    jerk: float = float("nan")
+    reaction: float = float("nan")
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,28 @@ class EvalResult:
     @property
     def median_seconds(self) -> float:
         """Median time of the successes [s]; not a number without any."""
-        times = [episode.seconds for episode in self.episodes if episode.verdict == "success"]
-        return median(times) if times else float("nan")
+        return _median([episode.seconds for episode in self.episodes if episode.verdict == "success"])
+
+    @property
+    def median_jerk(self) -> float:
+        """Median of the palms' jerk over all episodes [m/s^3]; not a number where it was not measured."""
+        return _median([episode.jerk for episode in self.episodes])
+
+    @property
+    def median_reaction(self) -> float:
+        """Median reaction time of the episodes in which something moved [s]."""
+        return _median([episode.reaction for episode in self.episodes])
 
     @property
     def limited(self) -> int:
         """Joint-periods that the guard held back."""
         return sum(episode.limited for episode in self.episodes)
+
+
+def _median(values: list[float]) -> float:
+    """Return the median of the values that are numbers."""
+    known = [value for value in values if value == value]
+    return median(known) if known else float("nan")
 
 
 def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:

@@ -7,6 +7,7 @@ closer than 3 cm for 0.3 s; a thing thrown off the table or pushed by more than 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mujoco
@@ -90,11 +91,15 @@ class TouchWorld:
     """The robot at its table, compiled once; :meth:`reset` places any scene.
 
     The pelvis stands still and the legs are held, as by the robot's own controller under ``rt/arm_sdk``.
+
+    :param extend: adds to the model, before it is compiled, what another task needs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, extend: Callable[[mujoco.MjSpec], None] | None = None) -> None:
         spec = build_spec("stand")
         add_table(spec)
+        if extend is not None:
+            extend(spec)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.dt = float(self.model.opt.timestep)
@@ -131,6 +136,9 @@ class TouchWorld:
         torque = tau + kp * (q - self.data.qpos[self._where.qpos]) + kd * (dq - self.data.qvel[self._where.dof])
         self.data.ctrl[self._where.actuator] = np.clip(torque, -self._limit, self._limit)
         mujoco.mj_step(self.model, self.data)
+
+    def walk(self, velocity: Array) -> None:
+        """Follow a commanded base velocity (3,); this robot stands."""
 
     @property
     def q(self) -> Array:

@@ -60,6 +60,8 @@ ONLY_IN = {
     "torch": ("encode/networks.py", "encode/backbones/foundation/", "act/networks/", "learn/"),
     "huggingface_hub": ("encode/backbones/foundation/",),
     "transformers": ("encode/backbones/foundation/",),
+    "torchao": ("encode/backbones/foundation/precision.py",),
+    "bitsandbytes": ("encode/backbones/foundation/precision.py",),
     "cyclonedds": ("motor/link.py", "motor/rpc.py"),
     "unitree_sdk2py": ("motor/link.py", "motor/rpc.py"),
     "rclpy": ("bridge/", "nodes/", "cli/", "chaos/policy.py", "chaos/peer.py"),

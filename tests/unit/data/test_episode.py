@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neon_ros.data.episode import SHARD, check_shard, load_shard, save_shard
+from neon_ros.data.episode import OPTIONAL, SHARD, check_shard, load_shard, save_shard
 from neon_ros.errors import ContractError
 
 
@@ -26,9 +26,24 @@ def test_a_shard_is_there_and_back(tmp_path: Path) -> None:
     shard["q"][2, 5] = 0.25
     save_shard(path, shard)
     loaded = load_shard(path)
-    assert set(loaded) == set(SHARD)
+    assert set(loaded) == set(SHARD) | set(OPTIONAL)
+    assert loaded["base"].shape == (4, 2, 3, 16, 3) and not loaded["base"].any()
+    assert loaded["asked"].all() and not loaded["task"].any()
     assert all(np.array_equal(loaded[name], shard[name], equal_nan=True) for name in SHARD)
     assert [file.name for file in path.parent.iterdir()] == ["episode.npz"]
+
+
+def test_what_other_tasks_add_is_checked_too(tmp_path: Path) -> None:
+    shard = make_shard()
+    shard["base"] = np.full((4, 2, 3, 16, 3), 0.5, np.float32)
+    save_shard(tmp_path / "walk.npz", shard)
+    assert np.array_equal(load_shard(tmp_path / "walk.npz")["base"], shard["base"])
+    shard["base"][1, 0, 2, 3, 1] = np.nan
+    with pytest.raises(ContractError, match=r"base\[0, 2, 3, 1\] of frame 1 of shard"):
+        check_shard(shard)
+    shard["base"] = np.zeros((4, 2, 3, 15, 3), np.float32)
+    with pytest.raises(ContractError, match=r"base of shard: got \(4, 2, 3, 15, 3\)"):
+        check_shard(shard)
 
 
 def test_a_missing_array_is_named() -> None:

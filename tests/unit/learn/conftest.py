@@ -72,6 +72,12 @@ def words() -> Callable[[Sequence[str]], dict[str, np.ndarray]]:
 
 
 @pytest.fixture
+def toy() -> Callable[[int, int], Arrays]:
+    """Return the maker of a toy shard: frames and seed."""
+    return toy_shard
+
+
+@pytest.fixture
 def write_shards(tmp_path: Path) -> Callable[..., Path]:
     """Return a writer of two toy shards into a folder; ``damage`` may change the arrays of the first."""
 

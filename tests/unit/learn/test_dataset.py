@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("safetensors")
 
-from neon_ros.data.episode import SHARD
+from neon_ros.data.episode import OPTIONAL, SHARD
 from neon_ros.errors import ContractError
 from neon_ros.learn.dataset import Demonstrations, Sentences, draw_batch, instructions_of, load_demonstrations
-from neon_ros.learn.language import COLOURS, HANDS, SHAPES, Instruction, every_sentence
+from neon_ros.learn.language import COLOURS, HANDS, SHAPES, TASK_NAMES, Instruction, every_sentence
 
 Arrays = dict[str, np.ndarray]
 
@@ -21,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 def test_shards_are_joined_and_episodes_stay_apart(write_shards: Callable[..., Path]) -> None:
     data = load_demonstrations(write_shards())
     assert len(data) == 120
-    assert set(data.arrays) == set(SHARD)
+    assert set(data.arrays) == set(SHARD) | set(OPTIONAL)
     assert len(np.unique(data.arrays["episode"])) == 24
 
 
@@ -134,3 +135,72 @@ def test_absent_points_are_masked(write_shards: Callable[..., Path], words: Call
     assert np.isfinite(inputs["points"]).all()
     few = draw_batch(data, sentences, np.arange(3), 1, np.random.default_rng(0), points=6).inputs
     assert few["points"].shape == (3, 6, 3)
+
+
+@pytest.fixture
+def mix(tmp_path: Path, toy: Callable[[int, int], Arrays]) -> Callable[..., Path]:
+    """Return a writer of two tasks, one in each subfolder; ``change`` may spoil the second."""
+
+    def write(change: Callable[[Arrays], object] = lambda arrays: None) -> Path:
+        for name, number in (("first", 0), ("second", 1)):
+            arrays = toy(30, number)
+            if number:
+                arrays["task"] = np.full(30, TASK_NAMES.index("walk_touch"), np.int8)
+                arrays["base"] = np.full((30, 2, 3, 16, 3), 0.25, np.float32)
+                arrays["asked"] = np.zeros((30, 2, 3), bool)
+                arrays["asked"][:, 1, 2] = True
+                change(arrays)
+            (tmp_path / "mixed" / name).mkdir(parents=True)
+            np.savez(tmp_path / "mixed" / name / "shard.npz", **arrays)  # type: ignore[arg-type]
+        return tmp_path / "mixed"
+
+    return write
+
+
+def test_two_tasks_are_mixed_and_each_frame_keeps_its_own_words(mix: Callable[..., Path], words: Any) -> None:
+    data = load_demonstrations(mix())
+    assert len(data) == 60 and len(np.unique(data.arrays["episode"])) == 12
+    said: list[str] = []
+
+    def encode(sentences: Sequence[str]) -> dict[str, np.ndarray]:
+        said.extend(sentences)
+        return dict(words(sentences))
+
+    sentences = Sentences(instructions_of(data), encode, 2, seed=0)
+    batch = draw_batch(data, sentences, np.arange(60), 3, np.random.default_rng(0))
+    second = np.repeat(np.arange(60) >= 30, 3)
+    assert np.array_equal(batch.rows["base"].any((1, 2)), second)
+    assert (batch.rows["base"][second] == 0.25).all()
+    assert (batch.rows["target"][second] == 2).all()  # nothing else makes sense there
+    assert set(batch.rows["target"][~second]) == {0, 1, 2}
+    for task in ("touch", "walk_touch"):
+        frame = 0 if task == "touch" else 59
+        colour, shape = (int(data.arrays[name][frame, 0]) for name in ("colour", "shape"))
+        row = np.array([[TASK_NAMES.index(task), 1, colour, shape]])
+        sentence = said[sentences.draw(row, np.random.default_rng(0))[0]]
+        assert sentence in every_sentence(Instruction("right", COLOURS[colour], SHAPES[shape]), "train", task)
+
+
+def test_a_task_without_hands_is_encoded_once(toy: Callable[[int, int], Arrays], words: Any) -> None:
+    said: list[str] = []
+
+    def encode(sentences: Sequence[str]) -> dict[str, np.ndarray]:
+        said.extend(sentences)
+        return dict(words(sentences))
+
+    lift = TASK_NAMES.index("lift")
+    sentences = Sentences(np.array([[lift, 0, 1, 2], [lift, 1, 1, 2]]), encode, 3, seed=0)
+    assert len(said) == 3
+    assert (sentences.draw(np.array([[lift, 1, 1, 2]] * 20), np.random.default_rng(0)) < 3).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays["task"].__setitem__(4, 6), "task of frame 4 of .*second.shard.npz: got 6; allowed: to"),
+        (lambda arrays: arrays["asked"].__setitem__(7, False), "asked of frame 7 of .*second.shard.npz: got nothing"),
+    ],
+)
+def test_a_frame_of_no_task_or_for_nobody_is_refused(mix: Callable[..., Path], change: Any, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        load_demonstrations(mix(change))

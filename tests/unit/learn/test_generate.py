@@ -19,6 +19,8 @@ from neon_ros.graph import shipped_checkpoint
 from neon_ros.guard.limits import motion_limits
 from neon_ros.learn.drive import MACHINE
 from neon_ros.learn.generate import GenerateConfig, Recorder, generate, shard_name
+from neon_ros.learn.language import TASK_NAMES
+from neon_ros.learn.tasks.recorder import recorder_of
 from neon_ros.robot.variants import variant
 from neon_ros.sim.camera import gl_backend
 from neon_ros.sim.things import COLOURS, HELD_OUT_PAIRS, SHAPES
@@ -88,6 +90,20 @@ def test_corrections_let_the_policy_act_and_the_expert_label() -> None:
 
 
 @needs_gl
+@pytest.mark.parametrize("task", ["push", "walk_touch"])
+def test_other_tasks_are_recorded_with_their_own_labels(task: str) -> None:
+    recorder = recorder_of(GenerateConfig(1, task=task, frames=3, ready_share=1.0))
+    shard = recorder.shard(3)
+    check(shard, 3)
+    assert (shard["task"] == TASK_NAMES.index(task)).all()
+    assert all(np.array_equal(shard[n], value, equal_nan=n == "points") for n, value in recorder.shard(3).items())
+    walks = np.abs(shard["base"]).max(axis=(0, 3))  # (2, 3, 3) per hand and thing
+    assert (walks[..., 0] > 0.1).all() == (task == "walk_touch")
+    assert (np.abs(shard["base"]) <= (1.5, 0.5, 1.0)).all()
+    assert shard["asked"][0].sum() == (2 if task == "push" else 6)
+
+
+@needs_gl
 def test_recording_goes_on_where_it_was_and_mends_a_broken_shard(tmp_path: Path) -> None:
     config = GenerateConfig(2, seed=10, frames=2, ready_share=1.0)
     seen: list[tuple[int, int]] = []
@@ -121,6 +137,8 @@ def test_a_folder_of_other_data_is_left_alone(tmp_path: Path, content: str) -> N
         ({"episodes": 1, "seed": 2**40}, "record.seed: got 1099511627776"),
         ({"episodes": 1, "frames": 1}, "record.frames: got 1"),
         ({"episodes": 1, "kind": "film"}, "record.kind: got film; allowed: episode, glimpse, correction"),
+        ({"episodes": 1, "task": "juggle"}, "record.task: got juggle; allowed: touch, point_at, push, lift"),
+        ({"episodes": 1, "task": "push", "kind": "glimpse"}, "record.kind of push: got glimpse; allowed: episode"),
         ({"episodes": 1, "kind": "correction"}, "record.policy of kind correction: got none; allowed: a checkpoint"),
         ({"episodes": 1, "policy": "head"}, "record.policy of kind episode: got head; allowed: a checkpoint"),
         ({"episodes": 1, "latency": (0.05, 0.2)}, "record.latency: got .0.05, 0.2."),
