@@ -55,8 +55,7 @@ class Listener:
 
         :param muted: the robot itself speaks, so that only a stop counts.
         """
-        look = isinstance(event, Look)
-        said = self._recogniser.transcribe(event.samples, stopping=True, brief=look)
+        said = self._recogniser.transcribe(event.samples, stopping=True, brief=isinstance(event, Look))
         if is_stop(said.text):
             return Decision(said.text, stop=True)
         if isinstance(event, Look) or not self._instructions:
