@@ -27,11 +27,12 @@ from neon_ros.sim.things import SceneObject
 
 Array = NDArray[np.float64]
 
-_BIG = {"cube": (0.070, 0.080), "ball": (0.070, 0.080), "can": (0.070, 0.080), "bar": (0.085, 0.095)}  # [m] half width
+_BIG = {"cube": (0.075, 0.080), "ball": (0.075, 0.085), "can": (0.075, 0.085), "bar": (0.085, 0.095)}  # [m] half width
+_ASIDE = (0.17, 0.20)  # [m] of a big thing from the middle: a hand fits between both
 _MASS = (0.15, 0.30)  # [kg]
 _FAR_X, _FAR_Y = (0.52, 0.60), (-0.20, 0.20)  # [m] where the small thing stands
 _PALM = 0.024  # [m] from the palm's site to the surface of the hand
-_CLEAR = 0.045  # [m] beside a thing while coming down
+_CLEAR = 0.035  # [m] beside a thing while coming down
 _HIGH = 0.21  # [m] palms above the table on the way
 _LEAST = 0.052  # [m] palms above the table, at least: half a hand and a finger's breadth
 _RAISE = 0.12  # [m] the thing above the table at the end
@@ -98,7 +99,7 @@ class Lift:
     """Lift a big thing with both hands."""
 
     name = "lift"
-    area = Area((0.34, 0.40), (-0.16, 0.16))
+    area = Area((0.34, 0.40), (-0.20, 0.20))
     mark = walks = False
 
     def sample(self, seed: int, purpose: str = "train", held: Sequence[str] = ()) -> TabletopScene:
@@ -109,7 +110,7 @@ class Lift:
         while True:
             things = list(scene.objects)
             for index, sign in ((order[0], side), (order[1], -side)):
-                x, y = float(rng.uniform(*self.area.x)), float(sign * rng.uniform(0.13, 0.16))
+                x, y = float(rng.uniform(*self.area.x)), float(sign * rng.uniform(*_ASIDE))
                 if index == order[0] and "places" in scene.held:
                     x, y = _rim(rng, x, y, self.area)
                 things[index] = _big(things[index], x, y, rng)

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 _INWARD = 0.9  # [rad] how far from straight ahead a hand points to the other side: elbow out, clear of the chest
 _BACK = 0.16  # [m] palm before the thing it points at
-_OVER_TOP, _OVER_TABLE = 0.05, 0.13  # [m] palm above the thing's top and above the table, at least
+_OVER_TOP, _OVER_TABLE = 0.06, 0.13  # [m] palm above the thing's top and above the table, at least
 _SPEED = 0.30  # [m/s]
 
 
