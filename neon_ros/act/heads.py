@@ -1,7 +1,7 @@
 """The heads by name: which one answers is a launch argument, ``head:=``.
 
-``mlp`` runs the trained checkpoint, ``hold`` keeps the joints of the capture (to try the command path on a robot
-without a policy); :func:`random_head` is the same network with its weights drawn anew, the baseline of an evaluation.
+Those of :data:`TRAINED` run a checkpoint, ``hold`` keeps the joints of the capture (to try the command path on a robot
+without a policy); :func:`random_head` is a checkpoint with its weights drawn anew, the baseline of an evaluation.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from neon_ros.act.checkpoint import Checkpoint, Weights, open_checkpoint
 from neon_ros.act.manifest import FORMAT, MODALITIES, WEIGHTS_FILE, BackboneSpec, Manifest
 from neon_ros.act.policy import HeadOutput, Policy
+from neon_ros.act.runtime import DEFAULT, Runtime
 from neon_ros.contracts import FloatArray, checked_array
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.robot.joints import NUM_JOINTS, joint_indices
@@ -51,8 +52,14 @@ class Head(Protocol):
         lidar: ArrayLike | None = None,
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+        prefix: ArrayLike | None = None,
+        seed: int = 0,
     ) -> HeadOutput:
         """Return the chunk for one capture."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what came before."""
         ...
 
 
@@ -95,6 +102,8 @@ class HoldHead:
         lidar: ArrayLike | None = None,
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+        prefix: ArrayLike | None = None,
+        seed: int = 0,
     ) -> HeadOutput:
         """Return the held joints at every step, and no base velocity.
 
@@ -106,8 +115,12 @@ class HoldHead:
         horizon = self.manifest.horizon
         return HeadOutput(np.tile(self._held, (horizon, 1)), np.zeros((horizon, 3), dtype=np.float32))
 
+    def reset(self) -> None:
+        """Take the pose anew at the next capture."""
+        self._held = None
 
-_MEASURED = ("grid", "pick", "scale")
+
+_MEASURED = ("grid", "pick", "scale", "bound", "owner")
 """Matrices that are facts about the robot and the data, not skill."""
 
 
@@ -133,10 +146,10 @@ def redraw(weights: Weights, seed: int) -> Weights:
     return drawn
 
 
-def random_head(folder: Path | str, seed: int, threads: int = 1) -> Policy:
+def random_head(folder: Path | str, seed: int, runtime: Runtime = DEFAULT) -> Policy:
     """Open the checkpoint in ``folder`` with weights drawn from ``seed``: the baseline that has learned nothing."""
     checkpoint = open_checkpoint(folder)
-    return Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, redraw(checkpoint.weights, seed)), threads)
+    return Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, redraw(checkpoint.weights, seed)), runtime)
 
 
 def hold_manifest(mode: str, horizon: int = 16, dt: float = 0.02) -> Manifest:
@@ -165,32 +178,44 @@ def hold_manifest(mode: str, horizon: int = 16, dt: float = 0.02) -> Manifest:
     )
 
 
-def _mlp(folder: Path | None, mode: str, threads: int) -> Head:
-    if folder is None:
-        raise ConfigError(refuse("checkpoint", "none", "the folder of a checkpoint for head mlp"))
-    checkpoint = open_checkpoint(folder, mode=mode)
-    if checkpoint.manifest.head != "mlp":
-        raise CheckpointError(refuse(f"head of checkpoint {folder}", checkpoint.manifest.head, "mlp"))
-    return Policy(checkpoint, threads)
+TRAINED: tuple[str, ...] = ("mlp", "flow_matching", "dit", "state_relative", "ensemble")
+"""Heads that need a checkpoint; docs/heads.md says which one when."""
 
 
-def _hold(folder: Path | None, mode: str, threads: int) -> Head:
+def _trained(name: str) -> Callable[[Path | None, str, Runtime], Head]:
+    """Return what opens a checkpoint of the head called ``name`` and of no other."""
+
+    def opened(folder: Path | None, mode: str, runtime: Runtime) -> Head:
+        if folder is None:
+            raise ConfigError(refuse("checkpoint", "none", f"the folder of a checkpoint for head {name}"))
+        checkpoint = open_checkpoint(folder, mode=mode)
+        if checkpoint.manifest.head != name:
+            raise CheckpointError(refuse(f"head of checkpoint {folder}", checkpoint.manifest.head, name))
+        return Policy(checkpoint, runtime)
+
+    return opened
+
+
+def _hold(folder: Path | None, mode: str, runtime: Runtime) -> Head:
     return HoldHead(hold_manifest(mode))
 
 
-HEADS: dict[str, Callable[[Path | None, str, int], Head]] = {"mlp": _mlp, "hold": _hold}
+HEADS: dict[str, Callable[[Path | None, str, Runtime], Head]] = {
+    **{name: _trained(name) for name in TRAINED},
+    "hold": _hold,
+}
 """What ``head:=`` accepts."""
 
 
-def load_head(name: str, folder: Path | str | None, *, mode: str = "upper_body", threads: int = 1) -> Head:
+def load_head(name: str, folder: Path | str | None, *, mode: str = "upper_body", runtime: Runtime = DEFAULT) -> Head:
     """Open the head called ``name``.
 
     :param folder: the checkpoint; ``hold`` needs none.
     :param mode: control mode; a checkpoint for another one is refused.
-    :param threads: threads of one inference.
+    :param runtime: what runs it; a head without weights needs none.
     :raises ConfigError: when there is no such head; the error lists the known ones.
     :raises CheckpointError: when the checkpoint cannot be used.
     """
     if name not in HEADS:
         raise ConfigError(refuse("head", name, ", ".join(sorted(HEADS))))
-    return HEADS[name](None if folder is None else Path(folder), mode, threads)
+    return HEADS[name](None if folder is None else Path(folder), mode, runtime)

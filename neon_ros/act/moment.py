@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,18 @@ class Moment(NamedTuple):
 def part_id(manifest: Manifest) -> str:
     """Return the ``model_id`` of features made by the encoders of a checkpoint: a head accepts its own only."""
     return f"{manifest.head_id}@{manifest.checksum[:12]}"
+
+
+def addressed(features: Features, model_id: str) -> Features:
+    """Return the features as they are meant for the head ``model_id``.
+
+    While one head takes another's place an encoder works for both: the features of the second are a tensor that has
+    the second's ``model_id`` as its name.
+    """
+    own = features.tensors.get(model_id)
+    if own is None or features.model_id == model_id:
+        return features
+    return replace(features, model_id=model_id, tensors={**features.tensors, "features": own})
 
 
 class Collector:

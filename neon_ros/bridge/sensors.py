@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from neon_ros.bridge.plain import filled, nanoseconds_of, short, time_of
 from neon_ros.contracts import FloatArray
 from neon_ros.errors import ContractError, refuse
+from neon_ros.sense.compressed import decode_compressed
 from neon_ros.sense.image import decode
 from neon_ros.sense.points import PointLayout, decode_points, valid_returns
 
@@ -60,6 +61,14 @@ def image_from_msg(msg: Any) -> Picture:
     encoding = short("image encoding", msg.encoding, 64)
     rgb = decode(memoryview(msg.data), int(msg.width), int(msg.height), encoding, int(msg.step))
     return Picture(nanoseconds_of(msg.header.stamp), msg.header.frame_id, rgb)
+
+
+def picture_from_msg(msg: Any) -> Picture:
+    """Return the picture of a ``CompressedImage``; its text ``format`` is not trusted, the bytes say what they are.
+
+    :raises ContractError: see :func:`neon_ros.sense.compressed.decode_compressed`; also on no stamp.
+    """
+    return Picture(nanoseconds_of(msg.header.stamp), msg.header.frame_id, decode_compressed(memoryview(msg.data)))
 
 
 def camera_info_to_msg(

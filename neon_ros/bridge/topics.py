@@ -16,12 +16,16 @@ JOINT_STATES = "joint_states"
 IMU = "imu"
 EEF_POSES = "eef_poses"
 ACTION_CHUNK = "action_chunk"
+HEADS = "heads"
 GUARD_REPORT = "guard_report"
 LATENCY = "latency"
 SCENE = "scene"
 COMMAND_JOINT_STATES = "command_joint_states"
 ROBOT_DESCRIPTION = "robot_description"
 SPEECH = "speech"
+AUDIO = "audio"
+SPEAKING = "speaking"
+VOICE = "voice"
 PREDICTED_MARKERS = "predicted/markers"
 PREDICTED_CAPSULES = "predicted/capsules"
 PREDICTED_TRAJECTORY = "predicted/trajectory"
@@ -48,6 +52,8 @@ SENSOR_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """For who publishes a stream."""
 SENSOR_IN = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For who reads a stream and wants the newest sample only."""
+AUDIO_IN = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""For who listens: each piece of sound counts, from any kind of publisher."""
 EVERY_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """For who counts or shows and wants each sample."""
 LATENCY_IN = QoSProfile(depth=64, reliability=ReliabilityPolicy.RELIABLE)

@@ -316,3 +316,22 @@ def _within(name: str, value: float, low: float, high: float) -> None:
     """Refuse a configuration value that is no number or out of range."""
     if not _number(value) or not low <= value <= high:
         raise ConfigError(refuse(name, value, f"{low:g} to {high:g}"))
+
+
+_BASE_BOUND = np.array(AdmissionConfig().base_velocity)
+
+
+def check_reach(chunk: AdmittedChunk, lowest: NDArray[np.float64], highest: NDArray[np.float64]) -> None:
+    """Refuse an admitted chunk that asks for what no joint or base of this robot may be asked for.
+
+    :param lowest: of the positions that may be asked for (29,) [rad]; ``highest`` likewise.
+    :raises Refused: naming the first step and joint, or the fastest base velocity.
+    """
+    outside = (chunk.q < lowest) | (chunk.q > highest)
+    if np.count_nonzero(outside):
+        step, joint = (int(i) for i in np.argwhere(outside)[0])
+        allowed = f"{lowest[joint]:.3f} to {highest[joint]:.3f} rad"
+        raise Refused(refuse(f"chunk step {step} {JOINT_NAMES[joint]}", f"{chunk.q[step, joint]:.3f}", allowed))
+    speed = np.abs(chunk.base_velocity)
+    if np.count_nonzero(speed > _BASE_BOUND):
+        raise Refused(refuse("chunk base velocity", speed.max(axis=0).round(3), f"at most {_BASE_BOUND}"))

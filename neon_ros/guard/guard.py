@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from neon_ros.contracts import RobotState
 from neon_ros.errors import Refused, refuse
-from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk
+from neon_ros.guard.admission import AdmissionConfig, AdmittedChunk, check_reach
 from neon_ros.guard.collision import Clearance
 from neon_ros.guard.command import Command, GuardStatus, interventions
 from neon_ros.guard.config import GuardConfig
+from neon_ros.guard.foresight import Foresight, foresee, pursue
 from neon_ros.guard.health import Finding, Health
 from neon_ros.guard.limiter import REASONS, TORQUE, Limiter
 from neon_ros.guard.limits import motion_limits
@@ -35,7 +36,6 @@ from neon_ros.robot.variants import Variant
 
 Vector = NDArray[np.float64]
 
-_BASE_BOUND = np.array(AdmissionConfig().base_velocity)
 _QUIET_AFTER = 0.1  # [s] of weight 0 before an arm_sdk guard falls silent
 _LIMP_BEFORE_RELEASE = 2.0  # [s] of damping before a disarmed lowcmd guard falls silent
 _FARTHEST = 0.6  # [s] ahead that a chunk may begin: what admission allows, and some
@@ -63,15 +63,17 @@ class Guard:
         )
         self._inhibited: dict[str, str] = {}
         self._path_time = self._authority = self._elapsed = 0.0
-        self._now = self._remaining = -math.inf
+        self._now = -math.inf
         self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
         self._pending: AdmittedChunk | None = None
+        self._ahead: Foresight | None = None
         self._newest = (-1, -1)
         self._base = np.zeros(3)
         self._full_q, self._full_dq = np.zeros((2, NUM_JOINTS))
         self._reasons: NDArray[np.int8] = np.zeros(NUM_JOINTS, dtype=np.int8)
         self._counts = np.zeros((NUM_JOINTS, len(REASONS)), dtype=np.int64)
+        self._places = np.arange(NUM_JOINTS) * len(REASONS)
         self._steps = self._sent = self._joined = self._expired = self._early = self._late = 0
 
     # -- setting up ------------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ class Guard:
         part = limits.take(self._rows)
         self.limiter = Limiter(part, self.config.period)
         self.timeline = Timeline(part, self.config.timeline)
-        self.clearance = Clearance(part, self._rows, self.config, balancing=not self._arm_sdk)
+        self.clearance = Clearance(part, self._rows, self.config, not self._arm_sdk, variant.mode_machine)
         self._pending = None
 
     def inhibit(self, name: str, reason: str | None) -> None:
@@ -141,14 +143,7 @@ class Guard:
         number = (chunk.epoch, chunk.sequence)
         if number <= self._newest:
             raise Refused(refuse("chunk (epoch, sequence)", number, f"newer than {self._newest}"))
-        outside = (chunk.q < self._lowest) | (chunk.q > self._highest)
-        if np.count_nonzero(outside):
-            step, joint = (int(i) for i in np.argwhere(outside)[0])
-            allowed = f"{self._lowest[joint]:.3f} to {self._highest[joint]:.3f} rad"
-            raise Refused(refuse(f"chunk step {step} {JOINT_NAMES[joint]}", f"{chunk.q[step, joint]:.3f}", allowed))
-        if np.count_nonzero(np.abs(chunk.base_velocity) > _BASE_BOUND):
-            fastest = np.abs(chunk.base_velocity).max(axis=0)
-            raise Refused(refuse("chunk base velocity", fastest.round(3), f"at most {_BASE_BOUND}"))
+        check_reach(chunk, self._lowest, self._highest)
         self._newest = number
         self._pending = chunk
 
@@ -192,12 +187,23 @@ class Guard:
         self.timeline.clear()
         health.forget_following()
         self._pending = None
-        self._remaining, self._base = -math.inf, np.zeros(3)
+        self._base = np.zeros(3)
         self._path_time = now - self.config.period
         self._limp = self._yields = self._disarming = False
         self._released_at = math.inf
 
     # -- the period ------------------------------------------------------------------------------------------
+
+    def foresee(self) -> None:
+        """Work out the motion of the next period in advance; :meth:`step` is then quicker, and gives the same bits."""
+        self._ahead = None
+        if self.health is None or self.machine.state is not State.ACTIVE:
+            return
+        chunk, at = self._pending, self._path_time + self.config.period
+        if chunk is not None and not chunk.t0 <= at - self.config.period < chunk.end:
+            chunk = None
+        if chunk is not None or self.timeline.chunk is not None:
+            self._ahead = foresee(self.limiter, self.timeline, at, chunk)
 
     def step(self, measured: RobotState | None, now: float) -> Command:
         """Return the command of this period.
@@ -209,7 +215,7 @@ class Guard:
         if not now >= self._now or now == math.inf:
             now = self._now if math.isfinite(self._now) else 0.0
         self._elapsed, self._now = now - self._now, now
-        health = self.health
+        health, ahead, self._ahead = self.health, self._ahead, None
         if health is None:
             return self._silent()
         health.observe(measured, now)
@@ -233,7 +239,7 @@ class Guard:
                 self.limiter.stop()
                 self.clearance.follow(self.limiter, self._full_q, good.q)
             else:
-                self._move(good.q, finding=health.findings(now), jumped=jumped)
+                self._move(good.q, health.findings(now), jumped, ahead)
             self._full_q[self._rows] = self.limiter.state[0]
             self._full_dq[self._rows] = self.limiter.state[1]
             self._ramp_authority()
@@ -291,33 +297,28 @@ class Guard:
         self._late += late or ahead
         return True, late or ahead
 
-    def _move(self, measured: Vector, finding: Finding | None, jumped: bool) -> None:
+    def _move(self, measured: Vector, finding: Finding | None, jumped: bool, ahead: Foresight | None) -> None:
         """Move the joints one period: along the timeline when ACTIVE, to rest otherwise."""
-        machine, limiter, timeline = self.machine, self.limiter, self.timeline
-        before = self._path_time - self.config.period
-        chunk = self._due(before) if machine.state is not State.ARMING and finding is None else None
+        machine, timeline, at = self.machine, self.timeline, self._path_time
+        chunk = self._due(at - self.config.period) if machine.state is not State.ARMING and finding is None else None
         if chunk is not None:
             self._pending = None
             self._joined += 1
-            timeline.join(chunk, before, *limiter.state)
-            limiter.meet()
             machine.handle(Event.RESUME, "a new chunk came", self._now)
             machine.reason = "following chunks"
         wanted = self._still
-        slowing = machine.state is State.HOLD and self._path_time >= timeline.end
-        if (machine.state is State.ACTIVE or slowing) and timeline.chunk is not None:
-            if jumped:
-                timeline.join(timeline.chunk, before, *limiter.state)
-                limiter.meet()
-            sample = timeline.sample(self._path_time)
-            limiter.step(sample.reference)
-            self.clearance.hold_back(limiter, self._full_q, measured)
-            self._remaining = sample.remaining
+        slowing = machine.state is State.HOLD and at >= timeline.end
+        if chunk is not None or ((machine.state is State.ACTIVE or slowing) and timeline.chunk is not None):
+            if ahead is not None and ahead.fits(at, chunk, self.limiter.derated):
+                self.limiter, self.timeline, sample = ahead.limiter, ahead.timeline, ahead.sample
+            else:
+                sample = pursue(self.limiter, timeline, at, timeline.chunk if jumped and chunk is None else chunk)
+            self.clearance.hold_back(self.limiter, self._full_q, measured)
             wanted = sample.base_velocity
         else:
-            limiter.stop()
-            self.clearance.follow(limiter, self._full_q, measured)
-        self._reasons[self._rows] = limiter.reasons
+            self.limiter.stop()
+            self.clearance.follow(self.limiter, self._full_q, measured)
+        self._reasons[self._rows] = self.limiter.reasons
         self._base = self._base + np.maximum(np.minimum(wanted - self._base, self._base_step), -self._base_step)
 
     def _ramp_authority(self) -> None:
@@ -350,7 +351,7 @@ class Guard:
         cut = scale < 1.0
         if np.count_nonzero(cut):
             kp, kd = kp * scale, kd * scale
-            self._reasons[cut & self._held & (self._reasons == 0)] = TORQUE
+            np.copyto(self._reasons, TORQUE, where=cut & (self._reasons == 0))  # never a joint without gains
         self._count()
         writes = not (self._arm_sdk and state is State.DAMPING and self._now - self._released_at >= _QUIET_AFTER)
         self._sent += writes
@@ -359,8 +360,7 @@ class Guard:
     def _count(self) -> None:
         """Count the interventions of this period, by joint and reason."""
         if np.count_nonzero(self._reasons):
-            rows = np.flatnonzero(self._reasons)
-            self._counts[rows, self._reasons[rows]] += 1
+            self._counts.reshape(-1)[self._places + self._reasons] += 1
 
     def _silent(self) -> Command:
         """Return a command that is not to be sent."""
@@ -371,6 +371,7 @@ class Guard:
 
     def report(self) -> GuardStatus:
         """Return what the guard is doing and has done."""
+        self._counts[:, 0] = 0  # of joints that were not held back while others were
         limited, by_reason = np.flatnonzero(self._reasons), self._counts.sum(axis=0).tolist()
         health = self.health
         chunk = None if health is None else self.timeline.chunk

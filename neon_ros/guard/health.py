@@ -104,8 +104,8 @@ class Health:
             return False
         self.outliers_in_a_row = 0
         self.state = measured
-        x, y = measured.quaternion_wxyz[1], measured.quaternion_wxyz[2]
-        self.tilt = math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * float(x * x + y * y))))
+        _, x, y, _ = measured.quaternion_wxyz.tolist()
+        self.tilt = math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * (x * x + y * y))))
         self._feel(measured)
         return True
 
@@ -132,6 +132,7 @@ class Health:
 
     def _implausible(self, measured: RobotState) -> str:
         """Return what is wrong with the numbers of a LowState; empty when nothing is."""
+        squares: list[float] = []
         for name, value, size in (
             ("q", measured.q, NUM_JOINTS),
             ("dq", measured.dq, NUM_JOINTS),
@@ -142,16 +143,17 @@ class Health:
         ):
             if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != _FLOAT:
                 return f"{name} has shape {np.shape(value)} instead of ({size},) float64"
-            if not math.isfinite(value.dot(value)):
+            square = float(value.dot(value))
+            if not math.isfinite(square):
                 return f"{name} is not finite"
+            squares.append(square)
+        _, _, _, _, length, turning = squares
         q, dq = self._of_present(measured)
         # A sum of squares within the bound needs no look at each joint.
         if dq.dot(dq) > self.config.max_dq**2 and float(np.abs(dq).max()) > self.config.max_dq:
             return f"a joint speed of {float(np.abs(dq).max()):.1f} rad/s"
-        turning = float(measured.gyroscope.dot(measured.gyroscope))
         if turning > self.config.max_gyroscope**2:
             return f"a turn rate of {math.sqrt(turning):.1f} rad/s"
-        length = float(measured.quaternion_wxyz.dot(measured.quaternion_wxyz))
         if abs(length - 1.0) > 0.1:
             return f"a quaternion of length {math.sqrt(length):.2f}"
         if np.count_nonzero((q < self._lower) | (q > self._upper)):
@@ -196,7 +198,11 @@ class Health:
 
     def compare(self, error: Vector, held: NDArray[np.bool_], now: float) -> None:
         """Note how far the ``held`` joints are from their command: ``error`` (29,) [rad]."""
-        error = np.abs(error) * held
+        error = error * held
+        if error.dot(error) <= self.config.following_error**2:  # then no joint needs a look of its own
+            self._bent_since, self.bent = None, False
+            return
+        error = np.abs(error)
         worst = int(error.argmax())
         if error[worst] <= self.config.following_error:
             self._bent_since, self.bent = None, False

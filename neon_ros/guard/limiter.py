@@ -66,12 +66,11 @@ class Limiter:
         if not 1e-4 <= period <= 0.1:
             raise ConfigError(refuse("limiter period", period, "0.0001 to 0.1 s"))
         self.limits, self._full_velocity = limits, limits.velocity
-        self.period = period
-        self.n = len(limits.lower)
+        self.period, self.n = period, len(limits.lower)
         self.state = np.zeros((3, self.n))
         self.reasons: NDArray[np.int8] = np.zeros(self.n, dtype=np.int8)
         self.part()
-        self._part: Vector | float = 1.0
+        self.derated: Vector | float = 1.0
         velocity, acceleration, jerk = limits.velocity, limits.acceleration, limits.jerk
         self._plan_jerk = jerk * PLAN
         self._half_per_jerk = 0.5 / self._plan_jerk
@@ -111,9 +110,9 @@ class Limiter:
             the robot.  The same object again changes nothing.
         :param rows: which joints of the robot this limiter holds (n,).
         """
-        if part is self._part:
+        if part is self.derated:
             return
-        self._part = part
+        self.derated = part
         velocity = self._full_velocity * (part if isinstance(part, float) else part[rows])
         self.limits = replace(self.limits, velocity=velocity)
         self._set_velocity(velocity)
@@ -373,6 +372,7 @@ class Limiter:
     def _set_velocity(self, velocity: Vector) -> None:
         """Hold the joints below ``velocity`` (n,) [rad/s]."""
         acceleration, jerk = self.limits.acceleration, self.limits.jerk
+        self._bounds = self._bounds.copy()  # no array is changed in place: a shallow copy may advance on its own
         self._bounds[_SPEED] = self._bounds[_COASTING] = velocity * _ROUNDING
         self._rates = np.stack([velocity, acceleration])
         self._whole_rates = [*self._rates.tolist(), *(-self._rates).tolist(), self._plan_jerk.tolist()]
@@ -385,7 +385,7 @@ class Limiter:
     def _set_range(self, low: Vector, high: Vector) -> None:
         """Let the joints stop anywhere between ``low`` and ``high`` (n,) [rad], less what rounding needs."""
         self._low, self._high = low, high
-        self._middle = 0.5 * (low + high)
+        self._middle, self._bounds = 0.5 * (low + high), self._bounds.copy()
         self._bounds[_FREE] = 0.5 * (high - low) - _EDGE
         self._outside = bool((low < self.limits.lower).any() or (high > self.limits.upper).any())
 

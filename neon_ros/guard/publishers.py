@@ -51,7 +51,7 @@ class PublisherWatch:
         self._pinned: str | None = None
         self.armed = False
         """Whether it holds on to one publisher."""
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def objection(self, seen: Sequence[Publisher]) -> str:
         """Return why the robot cannot be armed; empty when it can."""
@@ -67,30 +67,37 @@ class PublisherWatch:
         """Hold on to the one there is; when there is none, to the first that comes."""
         self.armed = True
         self._pinned = seen[0].gid if seen else None
-        self._told.intersection_update(publisher.gid for publisher in seen)
+        self._forget_gone(seen)
 
     def disarm(self) -> None:
         """Forget who it was."""
         self.armed, self._pinned = False, None
 
     def look(self, seen: Sequence[Publisher], now: float) -> str:
-        """Raise an alarm for each publisher that should not be there, once for each; return the last one raised.
+        """Raise an alarm for each publisher that should not be there; return the last one raised.
+
+        Once for each, and once more when its node's name becomes known, which the middleware may discover later.
 
         :param now: [s, steady clock].
         """
         raised = ""
-        self._told.intersection_update(publisher.gid for publisher in seen)
+        self._forget_gone(seen)
         for publisher in seen:
             wrong = self._wrong_kind(publisher)
             if not wrong and self.armed:
                 self._pinned = self._pinned or publisher.gid
                 if publisher.gid != self._pinned:
                     wrong = refuse(f"publisher of {self._topic}", f"another one, {publisher}", "the one armed with")
-            if wrong and publisher.gid not in self._told:
-                self._told.add(publisher.gid)
+            if wrong and (publisher.gid, publisher.node) not in self._told:
+                self._told.add((publisher.gid, publisher.node))
                 self._alarms.sound(wrong, now)
                 raised = wrong
         return raised
+
+    def _forget_gone(self, seen: Sequence[Publisher]) -> None:
+        """Tell of a publisher anew that went and comes back."""
+        there = {publisher.gid for publisher in seen}
+        self._told = {told for told in self._told if told[0] in there}
 
     def _wrong_kind(self, publisher: Publisher) -> str:
         """Return why nobody can read what this one publishes; empty when it is of our type."""

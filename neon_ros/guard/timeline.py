@@ -195,11 +195,9 @@ class Timeline:
         ways = knots[1:] - knots[:-1]
         curves = _second_derivatives(len(knots)).dot(ways)
         curves /= chunk.dt * chunk.dt
-        pieces = np.empty((len(ways), 4, self._n))
-        pieces[:, 0], pieces[:, 1], pieces[:, 2], pieces[:, 3] = knots[:-1], ways, curves[:-1], curves[1:]
         self.chunk = chunk
         self.end = chunk.end
-        self._pieces = pieces
+        self._spline = knots, ways, curves
         self._piece_at = -1
         self._tail: NDArray[np.float64] | None = None
         asked = self._asked(now)
@@ -238,12 +236,12 @@ class Timeline:
             return np.zeros((4, self._n))
         since = now - chunk.t0
         if now < self.end:
-            at = min(max(int(since / chunk.dt), 0), len(self._pieces) - 1)
+            at = min(max(int(since / chunk.dt), 0), len(chunk.q) - 2)
             if at != self._piece_at:
-                self._piece_at, self._piece = at, _piece_matrix(chunk.dt).dot(self._pieces[at])
+                self._piece_at, self._piece = at, self._derived(at, chunk.dt)
             return _evaluate(self._piece, max(since - at * chunk.dt, 0.0))
         if self._tail is None:
-            last = _evaluate(_piece_matrix(chunk.dt).dot(self._pieces[-1]), chunk.dt)[:3]
+            last = _evaluate(self._derived(len(chunk.q) - 2, chunk.dt), chunk.dt)[:3]
             self._tail = _tail_matrix(self.config.rest).dot(last)
             self._final = _evaluate(self._tail, self.config.rest)[0]
         after = now - self.end
@@ -252,6 +250,13 @@ class Timeline:
         asked = np.zeros((4, self._n))
         asked[0] = self._final
         return asked
+
+    def _derived(self, at: int, dt: float) -> NDArray[np.float64]:
+        """Return one piece of the spline with its derivatives, for :func:`_evaluate`."""
+        knots, ways, curves = self._spline
+        piece = np.empty((4, self._n))
+        piece[0], piece[1], piece[2:] = knots[at], ways[at], curves[at : at + 2]
+        return _piece_matrix(dt).dot(piece)
 
     def _derivatives(self, now: float) -> NDArray[np.float64]:
         """Return chunk plus fading residual at ``now`` (4, n)."""

@@ -2,7 +2,8 @@
 
 It watches the motor's heartbeat in shared memory.  When the motor was commanding and its heart stops for 18 ms it takes
 over for good: damping frames on ``rt/lowcmd``, or on ``rt/arm_sdk`` the last pose with a weight that falls to zero,
-for five seconds.  A motor that comes back (SIGCONT) sees that it was replaced and leaves.
+for five seconds.  A motor that comes back (SIGCONT) sees that it was replaced and leaves; one that goes on in a loop
+loses its priority.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from neon_ros.motor.link import Link, PayloadWriter
 from neon_ros.motor.process import log_without_waiting
 from neon_ros.motor.realtime import (
     GUARDIAN_PRIORITY,
+    birth_of,
+    demote,
     lock_memory,
     prefer_fifo,
     quiet_interpreter,
@@ -86,6 +89,7 @@ class Guardian:
         self._memory: MotorMemory | None = None
         self._vigil = Vigil(timeout)
         self._last: LowCmd | None = None
+        self._motor_birth = ""
         self._leave_at = 0.0
 
     def run(self) -> int:
@@ -147,6 +151,7 @@ class Guardian:
             return
         self._vigil = Vigil(self._timeout)
         self._last = None
+        self._motor_birth = birth_of(self._memory.motor_pid)
         LOG.info("watching the motor of session %s (process %d)", self._session, self._memory.motor_pid)
 
     def _take_over(self, memory: MotorMemory) -> None:
@@ -161,7 +166,9 @@ class Guardian:
         fallback = Fallback(self._last, writer.topic)
         began = deadline = time.monotonic_ns()
         writer.write(fallback.frame(0.0))
+        hung = demote(memory.motor_pid, self._motor_birth)
         LOG.error("the motor's heart stopped %.3f s ago; taking over on %s for %.0f s", age, writer.topic, _STREAM)
+        LOG.error("%s", hung)
         while (since := (time.monotonic_ns() - began) * 1e-9) < _STREAM:
             deadline += _FRAME_NS
             sleep_until(deadline)

@@ -19,7 +19,7 @@ from neon_ros.robot.joints import JOINT_NAMES, NUM_JOINTS
 from neon_ros.robot.modes import ControlMode, control_mode
 from neon_ros.robot.remote import Stop, StopButtons
 from neon_ros.robot.variants import Variant, variant
-from neon_ros.robot.wire import LowCmdFrame, LowState, decode_low_state
+from neon_ros.robot.wire import LowCmdFrame, LowState, LowStateDecoder
 
 LOG = logging.getLogger("motor")
 
@@ -70,26 +70,32 @@ class MotorLoop:
         """Age of the guardian's beat that stops the robot [s]; ``None`` where there is no guardian."""
         self.chronicle: Chronicle | None = None
         """Notes states, answers and interventions; ``None`` where no audit log is kept."""
-        self._frame = LowCmdFrame()
+        self._frame, self._decoder = LowCmdFrame(), LowStateDecoder()
         self._measured: LowState | None = None
         self._variant: Variant | None = None
         self._heard_ns = 0
         self._trouble = f"waiting for LowState on {source}"
-        self._arming = False
+        self._arming = self._prepared = False
         self._said = ("", "")
         self._sent = self._low_states = self._bad = self._chunks = 0
         self._newest = (0, 0)
         self._buttons = StopButtons()
         self._stop: Stop | None = None
         self._alarms = 0
-        self._last_alarm = ""
+        self._last_alarm = self._motor_trouble = ""
         self._alarming: tuple[bool, ...] = ()
         self.state = State.UNCONFIGURED
         self.writing = False
         """Whether the last tick wrote a command."""
 
+    def prepare(self) -> None:
+        """Do what the coming period needs of its chunk, before LowState is there; :meth:`tick` does the rest."""
+        self._prepared = True
+        self._take_chunk()
+        self._guard.foresee()
+
     def tick(self, now_ns: int) -> None:
-        """Do one period.
+        """Do one period, :meth:`prepare` included where that was not done.
 
         :param now_ns: [ns, steady clock].
         :raises TakenOver: when the guardian has taken the robot.
@@ -102,7 +108,9 @@ class MotorLoop:
         fresh = self._receive(now_ns)
         self._watch(fresh, now)
         self._serve(now)
-        self._take_chunk()
+        if not self._prepared:
+            self._take_chunk()
+        self._prepared = False
         command = self._guard.step(fresh, now)
         self.state = command.state
         self._memory.commanding = command.writes
@@ -132,7 +140,7 @@ class MotorLoop:
                 self._trouble = refuse("LowState", f"none for {_SILENT:g} s", f"500 a second on {self._source}")
             return None
         try:
-            measured = decode_low_state(payload, now_ns)
+            measured = self._decoder.decode(payload, now_ns)
         except ContractError as error:
             self._bad += 1
             self._trouble = str(error)
@@ -165,10 +173,13 @@ class MotorLoop:
         side, guard = self._side, self._guard
         if fresh is not None:
             self._stop = self._buttons.see(fresh.wireless_remote)
+            self._motor_trouble = _motor_trouble(fresh)
         stop = self._stop
         pressed = refuse("remote", f"{stop.buttons} held down", "no stop") if stop else ""
-        troubles = self._guardian_trouble(now), self._motor_trouble(), side.weak
+        troubles = self._guardian_trouble(now), self._motor_trouble, side.weak
         causes = (side.lost, side.alarm, pressed, *troubles)
+        if not (any(causes) or any(self._alarming)):
+            return
         worst = next(filter(None, causes), "")
         guard.inhibit("motor", worst or None)
         guard.impair(next(filter(None, troubles), ""))
@@ -200,13 +211,6 @@ class MotorLoop:
         if age <= self.guardian_timeout:
             return ""
         return refuse("guardian", f"its last beat {age:.3f} s ago", f"{self.guardian_timeout:g} s: a running guardian")
-
-    def _motor_trouble(self) -> str:
-        measured = self._measured
-        if measured is None or (bits := measured.motorstate).tobytes() == _NO_FAULT:
-            return ""
-        joint = int(bits.argmax())
-        return refuse(f"motor {JOINT_NAMES[joint]}", ", ".join(motor_faults(int(bits[joint]))), "no fault")
 
     def _serve(self, now: float) -> None:
         """Answer requests; arming first waits for the slow thread's verdict."""
@@ -342,3 +346,11 @@ class MotorLoop:
         if self._said != (status.state.value, reason):
             self._said = (status.state.value, reason)
             LOG.info("%s: %s", *self._said)
+
+
+def _motor_trouble(measured: LowState) -> str:
+    """Return which motor reports a fault, empty when none does."""
+    if (bits := measured.motorstate).tobytes() == _NO_FAULT:
+        return ""
+    joint = int(bits.argmax())
+    return refuse(f"motor {JOINT_NAMES[joint]}", ", ".join(motor_faults(int(bits[joint]))), "no fault")

@@ -53,6 +53,9 @@ class Judge(Protocol):
     def impair(self, reason: str) -> None:
         """Keep in HOLD for as long as there is a reason."""
 
+    def foresee(self) -> None:
+        """Work out in advance what does not depend on the next measurement."""
+
     def step(self, measured: RobotState | None, now: float) -> Command:
         """Return the next command."""
 

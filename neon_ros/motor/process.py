@@ -158,6 +158,7 @@ class Motor:
             self.ticker,
             self._source,
         )
+        self.ticker.before = self.loop.prepare
         self.loop.door_of = self._door
         self.loop.chronicle = Chronicle(audit)
         self._signal = ""

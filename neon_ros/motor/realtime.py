@@ -14,8 +14,9 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -76,6 +77,8 @@ class Ticker:
     def __init__(self, rate: float) -> None:
         self.period_ns = round(1e9 / rate)
         self.follow: Arrivals | None = None
+        self.before: Callable[[], None] | None = None
+        """Called ahead of each tick that is not late: what can be done before the measurement is there."""
         self.ticks = 0
         self.late = 0
         self._deadline = 0
@@ -100,6 +103,7 @@ class Ticker:
         if now > planned:
             self._deadline += (now - planned) // self.period_ns * self.period_ns
         elif self.follow is None:
+            self._prepare()
             sleep_until(planned)
         else:
             self._deadline += self._meet(planned, self.follow)
@@ -117,11 +121,16 @@ class Ticker:
         window, slip = self.period_ns // _WINDOW, self.period_ns // _SLIP
         sleep_until(planned - window)
         held = follow.hold()
+        self._prepare()  # as late as may be: what has run just now is still in the processor's caches at the tick
         self._quiet = 0 if held else self._quiet + 1
         if follow.wait_until(planned + window if self._quiet < _QUIET_TICKS else planned):
             self._quiet = 0
             return min(max(time.monotonic_ns() - planned, -slip), slip)
         return slip if held else 0  # it came out of reach: look for it a little later every time
+
+    def _prepare(self) -> None:
+        if self.before is not None:
+            self.before()
 
     def p99(self) -> tuple[float, float]:
         """Return the 99th percentiles of the last second's periods and computing times [s]."""
@@ -168,6 +177,35 @@ def threads_under_fifo(priority: int, wanted: bool = True) -> Iterator[None]:
     finally:
         if raised:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def birth_of(pid: int) -> str:
+    """Return when a process was started, in the kernel's ticks; with its number it names one process for good."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def demote(pid: int, birth: str) -> str:
+    """Let a process that hangs yield to all others: an endless loop under SCHED_FIFO costs everybody 50 ms a second.
+
+    The kernel throttles what runs in real time on such a core, the innocent too (``sched_rt_runtime_us``).
+
+    :param pid: of the process.
+    :param birth: when it was started, see :func:`birth_of`; another process of that number is left alone.
+    :returns: what came of it.
+    """
+    if not birth or birth_of(pid) != birth:
+        return f"process {pid} is gone"
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+    except OSError as error:
+        return f"process {pid} keeps its priority ({error})"
+    return f"process {pid} runs without priority now"
 
 
 def lock_memory() -> str:

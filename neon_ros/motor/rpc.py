@@ -4,7 +4,8 @@ The SDK's own client classes keep one process-wide channel factory, print, and s
 message types go through our own :class:`~neon_ros.motor.link.Link`, with a timeout on every wait.  A call blocks its
 caller: never make one from the 500 Hz loop.
 
-Service names and ids: ``unitree_sdk2_python:comm/motion_switcher/motion_switcher_api.py``, ``g1/loco/g1_loco_api.py``.
+Service names and ids: ``unitree_sdk2_python:comm/motion_switcher/motion_switcher_api.py``, ``g1/loco/g1_loco_api.py``,
+``g1/audio/g1_audio_api.py``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from neon_ros.motor.link import Link
 
 CHECK_MODE, SELECT_MODE, RELEASE_MODE = 1001, 1002, 1003
 GET_FSM, SET_FSM, SET_VELOCITY = 7001, 7101, 7105
+SAY, GET_VOLUME, SET_VOLUME = 1001, 1005, 1006
 OK, NOT_IMPLEMENTED, BAD_PARAMETER, INTERNAL = 0, 3203, 3204, 3202
 
 _RESEND = 0.3
@@ -93,11 +95,12 @@ class RpcClient:
     :param link: the DDS link of this process.
     :param service: e.g. ``sport`` or ``motion_switcher``.
     :param timeout: for each call, discovery included [s].
+    :param resend: time without an answer after which a request is sent again [s].
     """
 
-    def __init__(self, link: Link, service: str, timeout: float = 1.0) -> None:
+    def __init__(self, link: Link, service: str, timeout: float = 1.0, resend: float = _RESEND) -> None:
         self.service = service
-        self._timeout = timeout
+        self._timeout, self._resend = timeout, resend
         name = f"rt/api/{service}"
         self._channel = _Channel(link, (f"{name}/request", Request_), (f"{name}/response", Response_))
         self._lock = threading.Lock()
@@ -124,7 +127,7 @@ class RpcClient:
                     self._channel.writer.write(request)
                 except DDSException as error:
                     raise RobotError(refuse(name, error, "a working DDS link")) from error
-                response = self._response(identity, min(deadline, time.monotonic() + _RESEND))
+                response = self._response(identity, min(deadline, time.monotonic() + self._resend))
         if response is None:
             raise RobotError(refuse(name, f"no answer within {timeout} s", "an answer"))
         code = int(response.header.status.code)
@@ -206,6 +209,41 @@ class Locomotion:
         :param duration: after which the robot stops [s].
         """
         self._client.call(SET_VELOCITY, {"velocity": [vx, vy, yaw_rate], "duration": duration})
+
+
+class Speaker:
+    """The robot's loudspeaker, behind its own synthesiser.
+
+    :param link: the DDS link of this process.
+    :param timeout: for each call, discovery included [s].
+    """
+
+    ENGLISH = 1
+    """Speaker id of the English voice (``unitree_sdk2_python:example/g1/audio``)."""
+
+    def __init__(self, link: Link, timeout: float = 2.0) -> None:
+        self._asking = RpcClient(link, "voice", timeout)
+        self._saying = RpcClient(link, "voice", timeout, resend=timeout)  # a sentence is not said twice
+        self._spoken = 0
+
+    def volume(self) -> int:
+        """Return the volume, 0 to 100."""
+        return int(self._asking.call(GET_VOLUME, {}).get("volume", -1))
+
+    def set_volume(self, percent: int) -> None:
+        """Set the volume.
+
+        :param percent: 0 to 100.
+        """
+        self._asking.call(SET_VOLUME, {"volume": percent})
+
+    def say(self, text: str) -> None:
+        """Say a sentence; returns when the robot has taken it, before it has said it.
+
+        :raises RobotError: when the robot does not take it.
+        """
+        self._spoken += 1
+        self._saying.call(SAY, {"index": self._spoken, "text": text, "speaker_id": self.ENGLISH})
 
 
 class RpcServer:

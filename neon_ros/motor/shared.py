@@ -60,7 +60,9 @@ class MotorMemory:
         self._blocks = {name: Block(buffer, OFFSETS[name], record) for name, record in BLOCKS.items()}
         self._records = {name: block.blank() for name, block in self._blocks.items()}
         self._seen = dict.fromkeys(BLOCKS, 0)
-        self._beat = self._header[f"{role}_beat_ns"] if role != "view" else None
+        self._beats = {name: self._header[f"{name}_beat_ns"] for name in ROLES[:-1]}
+        self._beat = self._beats.get(role)
+        self._commanding, self._taken_over = self._header["commanding"], self._header["taken_over"]
 
     @classmethod
     def create(cls, session: str, mode: str, folder: Path = FOLDER, robot: str = "real") -> MotorMemory:
@@ -146,16 +148,16 @@ class MotorMemory:
     @property
     def commanding(self) -> bool:
         """Return whether the motor is writing commands to the robot."""
-        return bool(self._header["commanding"][0])
+        return bool(self._commanding[0])
 
     @commanding.setter
     def commanding(self, value: bool) -> None:
-        self._header["commanding"] = int(value)
+        self._commanding[0] = value
 
     @property
     def taken_over(self) -> bool:
         """Return whether the guardian has taken the robot from the motor, for good."""
-        return bool(self._header["taken_over"][0])
+        return bool(self._taken_over[0])
 
     def take_over(self) -> None:
         """Take the robot from the motor, which must not write again.
@@ -164,7 +166,7 @@ class MotorMemory:
         """
         if self.role != "guardian":
             raise Refused(refuse("take over", f"role {self.role!r}", "role 'guardian' only"))
-        self._header["taken_over"] = 1
+        self._taken_over[0] = 1
 
     def beat(self, now_ns: int | None = None) -> None:
         """Say that this role is alive.
@@ -177,7 +179,7 @@ class MotorMemory:
 
     def beat_age(self, role: str, now_ns: int | None = None) -> float:
         """Return how long ago a role was last alive [s]; infinite when it never was."""
-        last = int(self._header[f"{role}_beat_ns"][0])
+        last = int(self._beats[role][0])
         return ((time.monotonic_ns() if now_ns is None else now_ns) - last) * 1e-9 if last else float("inf")
 
     # the ROS side -----------------------------------------------------------------------------------------------
@@ -315,7 +317,7 @@ class MotorMemory:
             return
         if self.role == "motor" and not self.removed:
             self.path.unlink(missing_ok=True)
-        del self._blocks, self._header, self._beat
+        del self._blocks, self._header, self._beat, self._beats, self._commanding, self._taken_over
         self._map = None  # type: ignore[assignment]  # unmapped once the last view of it is gone
         os.close(self._file)
         self._file = -1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from neon_ros.act.heads import load_head
-from neon_ros.act.moment import ENCODERS, Collector, part_id
 from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.features import features_from_msg
@@ -15,6 +13,7 @@ from neon_ros.errors import ContractError, refuse
 from neon_ros.motor.key import KeyFile
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
+from neon_ros.nodes.swapping import Seats
 from neon_ros.parameters import ActionHeadParameters
 from neon_ros.sense.stream import RESTART_NS
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
@@ -22,7 +21,11 @@ from neon_ros_msgs.msg import Features as FeaturesMsg
 
 
 class ActionHeadNode(Stage[ActionHeadParameters]):
-    """Subscribe ``features/*``, publish ``action_chunk`` for each picture that the backbone has seen."""
+    """Subscribe ``features/*``, publish ``action_chunk`` for each picture that the backbone has seen.
+
+    The parameters ``head`` and ``checkpoint`` may be set at any time: another head is loaded beside the one in use and
+    takes over between two chunks, or is refused and nothing changes.
+    """
 
     def __init__(self) -> None:
         super().__init__("action_head", ActionHeadParameters)
@@ -30,41 +33,58 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
     def setup(self, config: ActionHeadParameters) -> None:
         """Load the head, then listen."""
         self._keys = None if config.insecure else KeyFile(config.session, config.key_file)
-        self._head = load_head(config.head, config.checkpoint or None, mode=config.mode)
-        manifest = self._head.manifest
-        self.model_id = part_id(manifest)
-        model_ids = dict.fromkeys(ENCODERS, self.model_id)
-        if manifest.backbone.tensors:
-            model_ids["backbone"] = manifest.backbone.model_id
-        reads_backbone = bool(manifest.backbone.tensors)
-        self._needs_backbone = config.needs_backbone and reads_backbone
-        self._collector = Collector(config.max_age, model_ids)
-        # The time of the start: a restarted head is always newer than the one before.
-        self._epoch, self._sequence = self.get_clock().now().nanoseconds, 0
+        self._backbone: Any = None
+        self._model_of_epoch = ""
+        self._epoch, self._sequence = 0, 0
         self._present: tuple[str, ...] = ()
-        self._chunks = self.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
         self._newest_ns = 0
-        for source in FEATURE_SOURCES if reads_backbone else ENCODERS:
-            callback = self.guarded(self._on_features)
-            self.create_subscription(FeaturesMsg, topics.features_topic(source), callback, topics.SENSOR_IN)
-        if not self._needs_backbone:
-            self.create_timer(1.0 / config.rate, lambda: self.guarded(self._without_backbone)(None))
-        self.watch("features/backbone" if self._needs_backbone else "features/proprio", config.max_age)
+        self._seats = Seats(self, self._settle)
+        self._chunks = self.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
+        for source in FEATURE_SOURCES:
+            if source != "backbone":
+                self._listen(source)
+        self.create_timer(1.0 / config.rate, lambda: self.guarded(self._on_time)(None))
+        self._settle()
 
     def facts(self) -> dict[str, str]:
-        """Return which sources the last chunk was made from."""
-        return {"present": ", ".join(self._present), "epoch": str(self._epoch), "sequence": str(self._sequence)}
+        """Return which head acts, and which sources the last chunk was made from."""
+        own = {"present": ", ".join(self._present), "epoch": str(self._epoch), "sequence": str(self._sequence)}
+        return {**own, **self._seats.facts()}
+
+    def _listen(self, source: str) -> Any:
+        callback = self.guarded(self._on_features)
+        return self.create_subscription(FeaturesMsg, topics.features_topic(source), callback, topics.SENSOR_IN)
+
+    def _settle(self) -> None:
+        """Fit everything to the heads that are seated now."""
+        if self._seats.reads_backbone and self._backbone is None:
+            self._backbone = self._listen("backbone")
+        elif not self._seats.reads_backbone and self._backbone is not None:
+            self.destroy_subscription(self._backbone)
+            self._backbone = None
+        self.model_id = self._seats.live.model_id
+        if self.model_id != self._model_of_epoch:
+            # The time of the start: a restarted head is always newer than the one before, and another one as well.
+            self._epoch = max(self.get_clock().now().nanoseconds, self._epoch + 1)
+            self._model_of_epoch, self._present = self.model_id, ()
+        self.watch("features/backbone" if self._seats.needs_backbone() else "features/proprio", self.config.max_age)
 
     def _on_features(self, msg: Any) -> None:
         features = features_from_msg(msg)
-        self._collector.add(features)
+        self._seats.add(features)
         if features.source == "backbone":
-            self._act(features.stamp_ns)
+            self._seats.swap_when_ready(self._present)
+            if self._seats.live.reads_backbone:
+                self._act(features.stamp_ns)
 
-    def _without_backbone(self, _: Any) -> None:
-        """Make a chunk of the newest joints while the backbone is silent."""
-        now_ns, seen = self.get_clock().now().nanoseconds, self._collector.newest_ns("backbone")
-        joints = self._collector.newest_ns("proprio")
+    def _on_time(self, _: Any) -> None:
+        """Make a chunk of the newest joints while the backbone is silent, where it is not needed."""
+        self._seats.swap_when_ready(self._present)
+        if self._seats.needs_backbone():
+            return
+        collector = self._seats.live.collector
+        now_ns, seen = self.get_clock().now().nanoseconds, collector.newest_ns("backbone")
+        joints = collector.newest_ns("proprio")
         if joints is None or (seen is not None and now_ns - seen < self.config.max_age * 1e9):
             return
         if now_ns - joints < self.config.max_age * 1e9:
@@ -73,15 +93,18 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
     def _act(self, stamp_ns: int) -> None:
         if self._newest_ns - RESTART_NS < stamp_ns <= self._newest_ns:
             return  # a newer capture has been answered; the door would refuse this one
-        manifest = self._head.manifest
-        age, length = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9, manifest.horizon * manifest.dt
-        if age > length:
-            raise ContractError(refuse("capture age", f"{age:.3f} s", f"less than the chunk's {length:.3f} s"))
+        seat = self._seats.live
+        manifest = seat.manifest
+        age = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        oldest = min(manifest.horizon * manifest.dt, self.config.max_capture_age)
+        if age > oldest:
+            raise ContractError(refuse("capture age", f"{age:.3f} s", f"at most {oldest:.3f} s"))
         key = self._keys.key() if self._keys else None
         started = time.perf_counter()
-        moment = self._collector.at(stamp_ns)
-        output = self._head.act(**moment.head_inputs())
-        self.health.heard = time.monotonic()
+        moment = seat.collector.at(stamp_ns)
+        inputs: dict[str, Any] = moment.head_inputs()
+        output = seat.head.act(**inputs)
+        self.health.heard = self._seats.acted = time.monotonic()
         self._newest_ns, self._sequence = stamp_ns, self._sequence + 1
         chunk = ActionChunk(
             stamp_ns=stamp_ns,

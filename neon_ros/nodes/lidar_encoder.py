@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from sensor_msgs.msg import PointCloud2
 
-from neon_ros.act.heads import load_head
-from neon_ros.act.moment import part_id
 from neon_ros.bridge import topics
 from neon_ros.bridge.features import features_to_msg
 from neon_ros.bridge.sensors import cloud_from_msg
 from neon_ros.contracts import DoubleArray, Features
 from neon_ros.errors import ConfigError, ContractError, refuse
+from neon_ros.nodes.following import FollowedHeads
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import LidarEncoderParameters
@@ -33,8 +33,7 @@ class LidarEncoderNode(Stage[LidarEncoderParameters]):
 
     def setup(self, config: LidarEncoderParameters) -> None:
         """Load the encoder, then listen."""
-        self._head = load_head(config.head, config.checkpoint or None, mode=config.mode)
-        self.model_id = part_id(self._head.manifest)
+        self._heads = FollowedHeads(self, config, lambda head: head.encode_lidar(np.zeros((0, 3))))
         self._kinematics = Kinematics()
         self._poses: dict[str, DoubleArray] = {}
         self._newest, self._limit = Newest("points"), RateLimit(config.rate)
@@ -50,7 +49,7 @@ class LidarEncoderNode(Stage[LidarEncoderParameters]):
             return
         started = time.perf_counter()
         points = transformed(cloud.points, self._pose(cloud.frame))
-        tensors = {"features": self._head.encode_lidar(points)}
+        tensors = self._heads.encode(lambda head: head.encode_lidar(points))
         self._features.publish(features_to_msg(Features(cloud.stamp_ns, "lidar", self.model_id, tensors)))
         self.finished("lidar", cloud.stamp_ns, started)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -19,8 +19,8 @@ from neon_ros.sense.instruction import checked_instruction
 
 TIMEOUT = 20.0
 """Longest wait for an answer [s]; arming ``whole_body`` takes up to 15."""
-_PARAMETERS = {"mode": "g1_command", "head": "action_head", "checkpoint": "action_head"}
-"""Parameter to the node that has it."""
+_PARAMETERS = {"mode": "g1_command", "head": "action_head"}
+"""Parameter to the node that has it; after a head's name the folder of its checkpoint may follow."""
 
 Answered = Callable[[str], None]
 
@@ -46,7 +46,7 @@ class RosOperator:
         }
         self._clients[topics.RECORD] = node.create_client(SetBool, topics.RECORD)
         for name in set(_PARAMETERS.values()):
-            self._clients[name] = node.create_client(SetParameters, f"{name}/set_parameters")
+            self._clients[name] = node.create_client(SetParametersAtomically, f"{name}/set_parameters_atomically")
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()  # requests come from the page's threads, answers from the executor's
 
@@ -93,16 +93,20 @@ class RosOperator:
 
 def _request(kind: str, value: str) -> Any:
     if kind in _PARAMETERS:
-        content = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-        return SetParameters.Request(parameters=[Parameter(name=kind, value=content)])
+        name, _, folder = value.partition(" ")
+        wanted = {kind: name, **({"checkpoint": folder} if folder else {})}
+        return SetParametersAtomically.Request(parameters=[_parameter(*item) for item in wanted.items()])
     return SetBool.Request(data=value == "on") if kind == topics.RECORD else Trigger.Request()
+
+
+def _parameter(name: str, value: str) -> Parameter:
+    return Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
 
 
 def _answer(response: Any) -> str:
     """Return an answer in words."""
-    if hasattr(response, "results"):
-        accepted = bool(response.results) and all(result.successful for result in response.results)
-        said = "; ".join(result.reason for result in response.results if result.reason)
+    if hasattr(response, "result"):
+        accepted, said = response.result.successful, response.result.reason
     else:
         accepted, said = response.success, response.message
     return f"{'done' if accepted else 'refused'}{f': {said}' if said else ''}"

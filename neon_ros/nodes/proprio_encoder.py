@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import Imu, JointState
 
-from neon_ros.act.heads import load_head
-from neon_ros.act.moment import part_id
 from neon_ros.bridge import topics
 from neon_ros.bridge.features import features_to_msg
 from neon_ros.bridge.robot import Inertial, imu_from_msg, joints_from_msg
 from neon_ros.contracts import Features
+from neon_ros.nodes.following import FollowedHeads
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import ProprioEncoderParameters
+from neon_ros.robot.joints import NUM_JOINTS
 from neon_ros.sense.stream import Newest, RateLimit
 from neon_ros_msgs.msg import Features as FeaturesMsg
+
+_STILL, _UPRIGHT = np.zeros(NUM_JOINTS), (0.0, 0.0, -1.0)
 
 
 class ProprioEncoderNode(Stage[ProprioEncoderParameters]):
@@ -29,8 +31,9 @@ class ProprioEncoderNode(Stage[ProprioEncoderParameters]):
 
     def setup(self, config: ProprioEncoderParameters) -> None:
         """Load the encoder, then listen."""
-        self._head = load_head(config.head, config.checkpoint or None, mode=config.mode)
-        self.model_id = part_id(self._head.manifest)
+        self._heads = FollowedHeads(
+            self, config, lambda head: head.encode_proprio(_STILL, _STILL, _UPRIGHT, np.zeros(3))
+        )
         self._imu: Inertial | None = None
         self._newest, self._limit = Newest("joint_states"), RateLimit(config.rate)
         self._features = self.create_publisher(FeaturesMsg, topics.features_topic("proprio"), topics.SENSOR_OUT)
@@ -50,8 +53,9 @@ class ProprioEncoderNode(Stage[ProprioEncoderParameters]):
         if not self._limit.passes(joints.stamp_ns):
             return
         started = time.perf_counter()
-        values = self._head.encode_proprio(joints.q, joints.dq, self._imu.gravity(), self._imu.gyroscope)
-        tensors = {"features": values, "q": joints.q.astype(np.float32)}
+        felt = (joints.q, joints.dq, self._imu.gravity(), self._imu.gyroscope)
+        tensors = self._heads.encode(lambda head: head.encode_proprio(*felt))
+        tensors["q"] = joints.q.astype(np.float32)
         self._features.publish(features_to_msg(Features(joints.stamp_ns, "proprio", self.model_id, tensors)))
         self.finished("proprio", joints.stamp_ns, started)
 

@@ -113,6 +113,10 @@ class Reporting(Node):
             return f"{self._watched[0]}: silent for {self.health.silence():.1f} s; nothing is published"
         return ""
 
+    def busy(self) -> str:
+        """Return what the node is doing before it can work, or nothing; overridden by nodes that take long."""
+        return ""
+
     def error(self) -> str:
         """Return what a person must look at, or nothing; overridden by nodes that know such a thing."""
         return ""
@@ -122,13 +126,17 @@ class Reporting(Node):
         return {}
 
     def _report_health(self) -> None:
+        """Publish the diagnostics of the time since they were last published."""
         health, problem = self.health, self.problem()
         if problem:
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
-        level = DiagnosticStatus.WARN if problem or health.refused else DiagnosticStatus.OK
+        busy = self.busy()
+        level = DiagnosticStatus.WARN if busy or problem or health.refused else DiagnosticStatus.OK
         if error := self.error():
             level = DiagnosticStatus.ERROR
-        said = error or problem or (f"refused {health.refused}: {health.last_refusal}" if health.refused else "ok")
+        said = (
+            error or busy or problem or (f"refused {health.refused}: {health.last_refusal}" if health.refused else "ok")
+        )
         facts = {
             "rate [Hz]": str(health.done),
             "refused": str(health.refused),

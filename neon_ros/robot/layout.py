@@ -97,15 +97,30 @@ LOW_CMD_LAYOUT = _layout("LowCmd", LOW_CMD_BYTES, mode=4, first_mode=6, motors=4
 LOW_STATE_LAYOUT = _layout("LowState", LOW_STATE_BYTES, mode=12, first_mode=74, motors=72, motor=MOTOR_STATE)
 
 
-def crc_of(payload: bytes | bytearray | memoryview, layout: Layout) -> int:
-    """Return the robot's checksum of a payload: CRC-32/MPEG-2 over big-endian words, the last word left out.
+class Checksum:
+    """The robot's checksum of a buffer that changes: CRC-32/MPEG-2 over big-endian words, the last left out.
 
-    :param payload: of the layout's size.
+    :param payload: of the layout's size; views into it are kept.
     """
-    cdr: NDArray[np.uint32] = np.frombuffer(payload, "<u4")
-    first = layout.motors // 4
-    words = cdr[:-1].copy()
-    words[:first] = cdr[1 : first + 1]  # the C struct has no header
-    words[first] = payload[layout.first_mode]
-    words &= layout.crc_mask
-    return crc32.mpeg_2(words.byteswap(inplace=True).data)
+
+    def __init__(self, payload: bytes | bytearray | memoryview, layout: Layout) -> None:
+        cdr: NDArray[np.uint32] = np.frombuffer(payload, "<u4")
+        self._payload, self._mode, self._first = payload, layout.first_mode, layout.motors // 4
+        self._words = np.empty(len(cdr) - 1, "<u4")
+        head, tail = slice(0, self._first), slice(self._first, None)
+        self._parts = (
+            (cdr[1 : self._first + 1], layout.crc_mask[head], self._words[head]),  # the C struct has no header
+            (cdr[self._first : -1], layout.crc_mask[tail], self._words[tail]),
+        )
+
+    def __call__(self) -> int:
+        """Return the checksum of what the buffer holds now."""
+        for part, mask, words in self._parts:
+            np.bitwise_and(part, mask, out=words)
+        self._words[self._first] = self._payload[self._mode]
+        return crc32.mpeg_2(self._words.byteswap(inplace=True).data)
+
+
+def crc_of(payload: bytes | bytearray | memoryview, layout: Layout) -> int:
+    """Return the robot's checksum of a payload, see :class:`Checksum`."""
+    return Checksum(payload, layout)()

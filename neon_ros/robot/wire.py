@@ -23,6 +23,7 @@ from neon_ros.robot.layout import (
     NUM_SLOTS,
     Q_OFFSET,
     WEIGHT_SLOT,
+    Checksum,
     Layout,
     crc_of,
 )
@@ -45,6 +46,7 @@ class _Frame:
         self._motors = np.frombuffer(self._buffer, dtype=layout.motor, count=NUM_SLOTS, offset=layout.motors)
         self._crc = np.frombuffer(self._buffer, dtype="<u4", count=1, offset=layout.size - 4)
         self._payload = memoryview(self._buffer).toreadonly()
+        self._checksum = Checksum(self._buffer, layout)
         self._sealed = False
 
     def set_mode(self, mode_pr: int, mode_machine: int) -> None:
@@ -77,7 +79,7 @@ class _Frame:
         self._motors["mode"][1:NUM_JOINTS] = modes[1:]
 
     def _seal(self) -> memoryview:
-        self._crc[0] = crc_of(self._buffer, self._layout)
+        self._crc[0] = self._checksum()
         self._sealed = True
         return self._payload
 
@@ -279,13 +281,17 @@ class LowState(RobotState):
         return np.frombuffer(self.payload, MOTOR_STATE, NUM_JOINTS, LOW_STATE_LAYOUT.motors)
 
 
-def _check(payload: bytes | memoryview, layout: Layout) -> None:
-    """Refuse a payload whose length, header or CRC is wrong."""
+def _check_frame(payload: bytes | memoryview, layout: Layout) -> None:
+    """Refuse a payload whose length or header is wrong."""
     if len(payload) != layout.size:
         raise ContractError(refuse(f"{layout.name} length", f"{len(payload)} bytes", f"{layout.size} bytes"))
     if payload[:2] != CDR_LITTLE_ENDIAN[:2]:
         raise ContractError(refuse(f"{layout.name} CDR header", bytes(payload[:2]).hex(), CDR_LITTLE_ENDIAN[:2].hex()))
-    got, want = int.from_bytes(payload[-4:], "little"), crc_of(payload, layout)
+
+
+def _check_crc(payload: bytes | memoryview, want: int, layout: Layout) -> None:
+    """Refuse a payload whose CRC is not the one that was computed."""
+    got = int.from_bytes(payload[-4:], "little")
     if got != want:
         raise ContractError(refuse(f"{layout.name} CRC", f"{got:#010x}", f"{want:#010x}, computed from its bytes"))
 
@@ -303,7 +309,8 @@ def decode_low_cmd(payload: bytes | memoryview) -> LowCmd:
     :raises ContractError: on a wrong length, header or CRC.
     """
     layout = LOW_CMD_LAYOUT
-    _check(payload, layout)
+    _check_frame(payload, layout)
+    _check_crc(payload, crc_of(payload, layout), layout)
     motors = np.frombuffer(payload, layout.motor, NUM_SLOTS, layout.motors)
     strides = (4, MOTOR_CMD.itemsize)
     floats = np.ndarray((len(_MOTOR_FLOATS), NUM_SLOTS), "<f4", payload, layout.motors + Q_OFFSET, strides)
@@ -313,39 +320,58 @@ def decode_low_cmd(payload: bytes | memoryview) -> LowCmd:
     return LowCmd(payload[layout.mode], payload[layout.mode + 1], modes, q, dq, tau, kp, kd, weight)
 
 
-def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
-    """Read a LowState payload.
+class LowStateDecoder:
+    """Reads LowState payloads, one after the other: the views are laid out once."""
 
-    :param steady_ns: when it arrived [ns, steady clock].
-    :raises ContractError: on a wrong length, header or CRC, or on a joint or IMU value that is not finite.
-    """
-    layout = LOW_STATE_LAYOUT
-    payload = bytes(payload)
-    _check(payload, layout)
-    strides = (4, MOTOR_STATE.itemsize)
-    view: NDArray[np.float32] = np.ndarray((4, NUM_JOINTS), "<f4", payload, layout.motors + Q_OFFSET, strides)
-    imu_view = np.frombuffer(payload, "<f4", 13, _IMU)
-    if np.count_nonzero(np.isfinite(view)) + np.count_nonzero(np.isfinite(imu_view)) != view.size + imu_view.size:
-        raise ContractError(refuse("LowState", _not_finite(view, imu_view), "finite values"))
-    floats, imu = view.astype(np.float64), imu_view.astype(np.float64)
-    heat_strides = (2, MOTOR_STATE.itemsize)
-    heat_view: NDArray[np.int16] = np.ndarray((2, NUM_JOINTS), "<i2", payload, _TEMPERATURE, heat_strides)
-    heat = heat_view.astype(np.float64)
-    return LowState(
-        steady_ns=steady_ns,
-        tick=int.from_bytes(payload[_TICK : _TICK + 4], "little"),
-        q=floats[0],
-        dq=floats[1],
-        tau=floats[3],
-        quaternion_wxyz=imu[0:4],
-        gyroscope=imu[4:7],
-        accelerometer=imu[7:10],
-        mode_machine=payload[layout.mode + 1],
-        mode_pr=payload[layout.mode],
-        temperature=heat[0],
-        winding=heat[1],
-        payload=payload,
-    )
+    def __init__(self) -> None:
+        layout, stride = LOW_STATE_LAYOUT, MOTOR_STATE.itemsize
+        self._buffer = buffer = bytearray(layout.size)
+        self._checksum = Checksum(buffer, layout)
+        motors, start = (4, NUM_JOINTS), layout.motors + Q_OFFSET
+        self._motors: NDArray[np.float32] = np.ndarray(motors, "<f4", buffer, start, (4, stride))
+        self._imu = np.frombuffer(buffer, "<f4", 13, _IMU)
+        self._heat: NDArray[np.int16] = np.ndarray((2, NUM_JOINTS), "<i2", buffer, _TEMPERATURE, (2, stride))
+        self._finite = np.empty(4 * NUM_JOINTS + len(self._imu), dtype=bool)
+        self._finite_motors = self._finite[: 4 * NUM_JOINTS].reshape(4, NUM_JOINTS)
+        self._finite_imu = self._finite[4 * NUM_JOINTS :]
+
+    def decode(self, payload: bytes | memoryview, steady_ns: int) -> LowState:
+        """Read one payload.
+
+        :param steady_ns: when it arrived [ns, steady clock].
+        :raises ContractError: on a wrong length, header or CRC, or on a joint or IMU value that is not finite.
+        """
+        layout = LOW_STATE_LAYOUT
+        payload = bytes(payload)
+        _check_frame(payload, layout)
+        self._buffer[:] = payload
+        _check_crc(payload, self._checksum(), layout)
+        np.isfinite(self._motors, out=self._finite_motors)
+        np.isfinite(self._imu, out=self._finite_imu)
+        if np.count_nonzero(self._finite) != len(self._finite):
+            raise ContractError(refuse("LowState", _not_finite(self._motors, self._imu), "finite values"))
+        (q, dq, _, tau), imu = self._motors.astype(np.float64), self._imu.astype(np.float64)
+        casing, winding = self._heat.astype(np.float64)
+        return LowState(
+            steady_ns=steady_ns,
+            tick=int.from_bytes(payload[_TICK : _TICK + 4], "little"),
+            q=q,
+            dq=dq,
+            tau=tau,
+            quaternion_wxyz=imu[0:4],
+            gyroscope=imu[4:7],
+            accelerometer=imu[7:10],
+            mode_machine=payload[layout.mode + 1],
+            mode_pr=payload[layout.mode],
+            temperature=casing,
+            winding=winding,
+            payload=payload,
+        )
+
+
+def decode_low_state(payload: bytes | memoryview, steady_ns: int) -> LowState:
+    """Read a single LowState payload, see :meth:`LowStateDecoder.decode`."""
+    return LowStateDecoder().decode(payload, steady_ns)
 
 
 def _not_finite(floats: NDArray[np.float32], imu: NDArray[np.float32]) -> str:

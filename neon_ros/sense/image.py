@@ -19,6 +19,8 @@ MIN_SIDE = 16
 """Smallest height or width of a picture that can show anything [pixel]."""
 MAX_SIDE = 8192
 """Largest height or width of a picture [pixel]; 4K (3840 x 2160) is inside."""
+LARGEST = (1920, 1080)
+"""Width and height [pixel] beyond which a picture is thinned before its colours are read, so that 4K costs no more."""
 
 _BYTES_PER_PIXEL = {
     "rgb8": 3,
@@ -56,7 +58,7 @@ def checked_image(image: object, name: str = "image") -> Image:
 def decode(
     data: bytes | bytearray | memoryview | Image, width: int, height: int, encoding: str, step: int | None = None
 ) -> Image:
-    """Return the RGB picture (H, W, 3) held by the bytes of an image message.
+    """Return the RGB picture (H, W, 3) held by the bytes of an image message; every k-th pixel of a very large one.
 
     :param data: ``height * step`` contiguous bytes.
     :param width: [pixel].
@@ -75,17 +77,26 @@ def decode(
     raw = np.frombuffer(data, dtype=np.uint8)
     if raw.size != step * height:
         raise ContractError(refuse("image data", f"{raw.size} bytes", f"{step * height} ({height} rows of {step})"))
-    pixels = raw.reshape(height, step)[:, :row]
+    pixels, skip = raw.reshape(height, step)[:, :row], thinning(width, height)
     if encoding in ("yuyv", "yuv422_yuy2", "uyvy", "yuv422"):
         if width % 2:
             raise ContractError(refuse("image width", width, f"an even number for {encoding}"))
-        return _yuv422_to_rgb(pixels.reshape(height, width // 2, 4), luma_first=encoding in ("yuyv", "yuv422_yuy2"))
-    channels = pixels.reshape(height, width, _BYTES_PER_PIXEL[encoding])
+        groups = pixels.reshape(height, width // 2, 4)[::skip, ::skip]
+        return _yuv422_to_rgb(groups, luma_first=encoding in ("yuyv", "yuv422_yuy2"))
+    channels = pixels.reshape(height, width, _BYTES_PER_PIXEL[encoding])[::skip, ::skip]
     if encoding in ("mono8", "8UC1"):
         return np.repeat(channels, 3, axis=2)
     if encoding in ("bgr8", "bgra8", "8UC3"):
-        return np.ascontiguousarray(channels[:, :, 2::-1])
+        rgb = np.empty((*channels.shape[:2], 3), dtype=np.uint8)
+        for place in range(3):  # plane by plane: four times as fast as reversing the last axis
+            rgb[..., place] = channels[..., 2 - place]
+        return rgb
     return np.array(channels[:, :, :3], order="C")
+
+
+def thinning(width: int, height: int) -> int:
+    """Return k, when every k-th row and column of a picture is enough for :data:`LARGEST`."""
+    return max(1, -(-width // LARGEST[0]), -(-height // LARGEST[1]))
 
 
 def resize(image: Image, width: int, height: int) -> Image:
@@ -141,7 +152,11 @@ def _yuv422_to_rgb(groups: NDArray[np.uint8], luma_first: bool) -> Image:
     """Return RGB of two-pixel groups (H, W / 2, 4) of limited-range ITU-R BT.601 video."""
     luma, chroma = (slice(0, 4, 2), slice(1, 4, 2)) if luma_first else (slice(1, 4, 2), slice(0, 4, 2))
     height, pairs, _ = groups.shape
-    y = 1.164383 * (groups[:, :, luma].astype(np.float32) - 16.0)
-    u, v = (groups[:, :, chroma].astype(np.float32) - 128.0).transpose(2, 0, 1)[:, :, :, None]
-    rgb = np.stack((y + 1.596027 * v, y - 0.391762 * u - 0.812968 * v, y + 2.017232 * u), axis=-1)
-    return np.clip(rgb + 0.5, 0.0, 255.0).astype(np.uint8).reshape(height, pairs * 2, 3)
+    y = np.multiply(groups[:, :, luma], np.float32(1.164383), dtype=np.float32)
+    u, v = groups[:, :, chroma].transpose(2, 0, 1).astype(np.float32) - np.float32(128.0)
+    rgb = np.empty((height, pairs, 2, 3), dtype=np.uint8)
+    for channel, (of_u, of_v) in enumerate(((0.0, 1.596027), (-0.391762, -0.812968), (2.017232, 0.0))):
+        # What both pixels of a group share; black is 16, and 0.5 rounds.
+        shared = u * np.float32(of_u) + v * np.float32(of_v) + np.float32(0.5 - 16.0 * 1.164383)
+        rgb[..., channel] = np.clip(y + shared[:, :, None], 0.0, 255.0)
+    return rgb.reshape(height, pairs * 2, 3)

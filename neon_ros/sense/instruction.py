@@ -13,21 +13,22 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode categories without a glyph: control, format (text direction), surrogate, private, unassigned, line breaks."""
 
 
-def checked_instruction(text: object) -> str:
+def checked_instruction(text: object, name: str = "instruction") -> str:
     """Return the instruction without surrounding blanks; refuse what is not one line of readable text.
 
     :param text: what arrived.
+    :param name: what it is, for the error.
     :raises ContractError: on another type, an empty text, more than ``MAX_CHARACTERS`` or a control character.
     """
     if not isinstance(text, str):
-        raise ContractError(refuse("instruction", type(text).__name__, "text"))
+        raise ContractError(refuse(name, type(text).__name__, "text"))
     stripped = text.strip()
     if not 1 <= len(stripped) <= MAX_CHARACTERS:
-        raise ContractError(refuse("instruction length", f"{len(stripped)} characters", f"1 to {MAX_CHARACTERS}"))
+        raise ContractError(refuse(f"{name} length", f"{len(stripped)} characters", f"1 to {MAX_CHARACTERS}"))
     for place, character in enumerate(stripped):
         if unicodedata.category(character) in _UNSEEN:
             got = f"U+{ord(character):04X} at character {place + 1}"
-            raise ContractError(refuse("instruction", got, "printable characters on one line"))
+            raise ContractError(refuse(name, got, "printable characters on one line"))
     return stripped
 
 

@@ -30,9 +30,10 @@ class Operator(Protocol):
         """Tell the robot what to do."""
 
     def ask(self, kind: str, value: str, answered: Callable[[str], None]) -> None:
-        """Ask for ``arm``, ``disarm``, ``stop``, ``mode``, ``head``, ``checkpoint`` or ``record``.
+        """Ask for ``arm``, ``disarm``, ``stop``, ``mode``, ``head`` or ``record``.
 
-        :param value: of a mode, head or checkpoint; ``on`` or ``off`` for a recording.
+        :param value: of a mode; of a head, with the folder of its checkpoint after a space where it is not the one
+            that ships; ``on`` or ``off`` for a recording.
         :param answered: takes what to tell the operator, now or later, from any thread.
         """
 
@@ -72,11 +73,10 @@ class Panel:
         with gui.add_folder("Policy", expand_by_default=False):
             self.policy = gui.add_markdown("no chunk yet")
             mode = gui.add_dropdown("Mode", (_NO_CHANGE, *MODES), hint="while INACTIVE")
-            self._asks_for("mode", mode, gui.add_button("Set mode"))
-            head = gui.add_dropdown("Head", (_NO_CHANGE, *heads))
-            self._asks_for("head", head, gui.add_button("Set head"))
-            checkpoint = gui.add_text("Checkpoint", "", hint="folder of a checkpoint")
-            self._asks_for("checkpoint", checkpoint, gui.add_button("Set checkpoint"))
+            self._asks_for("mode", gui.add_button("Set mode"), mode)
+            head = gui.add_dropdown("Head", (_NO_CHANGE, *heads), hint="takes over while everything runs")
+            checkpoint = gui.add_text("Checkpoint", "", hint="its folder; empty for the one that ships")
+            self._asks_for("head", gui.add_button("Set head"), head, checkpoint)
             self.policy_answer = gui.add_markdown("")
         with gui.add_folder("Recording", expand_by_default=False):
             recording = gui.add_button_group("Record", ("Start", "Stop"))
@@ -92,7 +92,6 @@ class Panel:
     def ask(self, kind: str, value: str) -> None:
         """Ask the operator's door, and show the answer beside the button that was pressed."""
         place = {"record": self.record_answer, "mode": self.policy_answer, "head": self.policy_answer}
-        place["checkpoint"] = self.policy_answer
         where = place.get(kind, self.answer)
         what = f"{kind} {value}".strip()
         self.put(where, f"{plain(what)}: asked")
@@ -110,10 +109,11 @@ class Panel:
         self.put(self.answer, f"instruction: sent “{plain(text)}”")
         self._operator.say(text, lambda answer: self.put(self.answer, plain(answer)))
 
-    def _asks_for(self, kind: str, choice: Any, button: Any) -> None:
+    def _asks_for(self, kind: str, button: Any, choice: Any, folder: Any = None) -> None:
         def pressed(_: object) -> None:
             if choice.value and choice.value != _NO_CHANGE:
-                self.ask(kind, str(choice.value))
+                where = "" if folder is None else str(folder.value).strip()
+                self.ask(kind, f"{choice.value} {where}".strip())
 
         button.on_click(pressed)
 

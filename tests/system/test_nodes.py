@@ -35,7 +35,7 @@ UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 def picture(peer: Any, side: int = 64) -> Image:
-    rgb = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    rgb = np.random.default_rng(peer.now_ns()).integers(0, 256, (side, side, 3), dtype=np.uint8)
     return image_to_msg(peer.now_ns(), "camera", rgb)
 
 
@@ -179,7 +179,7 @@ def test_a_head_refuses_features_of_another_model_and_acts_without_what_is_lost(
         (
             "action_head",
             ("-p", "mode:=upper_body", "-p", "insecure:=true", "-p", "head:=fly"),
-            "head: got fly; allowed: hold, mlp",
+            "head: got fly; allowed: dit, ensemble, flow_matching, hold, mlp, state_relative",
         ),
         (
             "action_head",

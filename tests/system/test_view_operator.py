@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("neon_ros_msgs.msg")
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.system
 
 
 class Robot:
-    """The nodes that answer: a g1_command whose mode may be set once, a head that may not be changed, a recorder."""
+    """The nodes that answer: a g1_command whose mode may be set once, a head that can be swapped, a recorder."""
 
     def __init__(self, peer: Any) -> None:
         self.peer, self.recorded = peer, []
@@ -32,7 +32,8 @@ class Robot:
         self.command.add_on_set_parameters_callback(self._set)
         self.head = rclpy.create_node("action_head", context=peer.context)
         for name in ("head", "checkpoint"):
-            self.head.declare_parameter(name, "mlp", ParameterDescriptor(read_only=True))
+            self.head.declare_parameter(name, "mlp")
+        self.head.add_on_set_parameters_callback(self._swap)
         self.command.create_service(SetBool, topics.RECORD, self._record)
         self.command.create_service(Trigger, topics.ARM, self._arm)
         for node in (self.command, self.head):
@@ -41,6 +42,11 @@ class Robot:
     def _set(self, parameters: Any) -> SetParametersResult:
         if parameters[0].value == "whole_body":
             return SetParametersResult(successful=False, reason="mode: got ACTIVE; allowed: INACTIVE")
+        return SetParametersResult(successful=True)
+
+    def _swap(self, parameters: Any) -> SetParametersResult:
+        if parameters[0].value == "fly":
+            return SetParametersResult(successful=False, reason="head: got fly; allowed: hold, mlp")
         return SetParametersResult(successful=True)
 
     def _record(self, request: Any, response: Any) -> Any:
@@ -82,9 +88,11 @@ def test_every_button_reaches_its_door(peer: Any, robot: Robot) -> None:
     assert asked(peer, operator, "mode", "arms_only") == "done"
     assert robot.command.get_parameter("mode").value == "arms_only"
     assert asked(peer, operator, "mode", "whole_body") == "refused: mode: got ACTIVE; allowed: INACTIVE"
-    refused = asked(peer, operator, "head", "hold")
-    assert refused.startswith("refused") and "read-only" in refused
-    assert asked(peer, operator, "checkpoint", "/somewhere").startswith("refused")
+    assert asked(peer, operator, "head", "fly") == "refused: head: got fly; allowed: hold, mlp"
+    assert asked(peer, operator, "head", "hold") == "done"
+    assert [robot.head.get_parameter(name).value for name in ("head", "checkpoint")] == ["hold", "mlp"]
+    assert asked(peer, operator, "head", "mlp /a folder/of mine").startswith("done")
+    assert [robot.head.get_parameter(name).value for name in ("head", "checkpoint")] == ["mlp", "/a folder/of mine"]
     assert asked(peer, operator, "record", "on") == "done: to a file"
     assert asked(peer, operator, "record", "off") == "done: to a file"
     assert robot.recorded == [True, False]

@@ -25,7 +25,7 @@ MESSAGES = {
         "visualization_msgs",
     ),
 }
-EVERY_ROOM = {"robot", "sense", "guard", "motor", "encode", "act", "sim", "learn", "data", "show", "graph"}
+EVERY_ROOM = {"robot", "sense", "guard", "motor", "encode", "act", "sim", "learn", "data", "show", "speech", "graph"}
 PURE_FILES = {"yaml", "PIL", "safetensors"}  # readers and writers of files, without a runtime of their own
 NETWORK = {"onnx", "onnxruntime", "google", "tokenizers"}  # google.protobuf is onnx's own
 
@@ -41,6 +41,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "learn": (EVERY_ROOM, {"torch", "mujoco", "onnxscript", "matplotlib", *NETWORK, *PURE_FILES}),
     "chaos": ({"robot", "guard", "motor", "graph", "act", "bridge", "respawn"}, {"rclpy", *MESSAGES}),
     "data": ({"robot", "sense"}, {"mcap", "zstandard", *PURE_FILES}),
+    "speech": ({"sense", "encode"}, {"ctranslate2", "tokenizers", "onnxruntime"}),
     "show": ({"robot", "sense"}, {"viser", "websockets", "trimesh", "fast_simplification", *PURE_FILES}),
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),
@@ -59,6 +60,8 @@ ONLY_IN = {
     "torch": ("encode/networks.py", "encode/backbones/foundation/", "act/networks/", "learn/"),
     "huggingface_hub": ("encode/backbones/foundation/",),
     "transformers": ("encode/backbones/foundation/",),
+    "torchao": ("encode/backbones/foundation/precision.py",),
+    "bitsandbytes": ("encode/backbones/foundation/precision.py",),
     "cyclonedds": ("motor/link.py", "motor/rpc.py"),
     "unitree_sdk2py": ("motor/link.py", "motor/rpc.py"),
     "rclpy": ("bridge/", "nodes/", "cli/", "chaos/policy.py", "chaos/peer.py"),

@@ -30,7 +30,7 @@ def names(**given: str) -> list[str]:
 
 
 def test_the_simulated_robot_comes_up_before_what_needs_it_and_the_motor_before_perception() -> None:
-    order = names()
+    order = names(hearing="true", speech="true")
     assert order[:4] == ["sim", "motor", "guardian", "g1_command"]
     assert set(order) == {"sim", "motor", "guardian", *NODES}
     assert order[-1] == "view"
@@ -45,13 +45,16 @@ def test_conditions() -> None:
     assert not {"view", "recorder"} & set(names(view="false"))
     assert "recorder" in names(view="false", record="true")
     assert "backbone" not in names(local_backbone="false")
-    composed = build({"composed": "true"})
+    assert {"hearing", "speech"} <= set(names(hearing="true", speech="true"))
+    assert not {"hearing", "speech"} & set(names(hearing="false", speech="false"))
+    composed = build({"composed": "true", "hearing": "true", "speech": "false"})
     assert [p.name for p in composed.processes] == [
         "sim",
         "motor",
         "guardian",
         "container",
         "sim_sensors",
+        "hearing",
         "recorder",
         "view",
     ]
@@ -96,7 +99,7 @@ def test_every_module_and_parameter_of_the_graph_exists(entry: str) -> None:
             assert set(values) <= known, node
 
 
-@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "check", "record")])
+@pytest.mark.parametrize("entry", [name for name in ENTRIES if name not in ("operator", "head", "check", "record")])
 def test_every_entry_has_its_launch_file_and_no_launch_file_names_a_process(entry: str) -> None:
     text = (ROOT / "launch" / f"{entry}.launch.py").read_text(encoding="utf-8")
     assert f'description("{entry}")' in text
@@ -309,6 +312,18 @@ def test_motor_settings_that_would_widen_are_refused_before_anything_starts(
     path.write_text(f"motor: {{ros__parameters: {settings}}}", encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
         build({"params_file": str(path), **given})
+
+
+def test_how_the_backbone_sees_is_passed_on_where_it_is_said() -> None:
+    given = {"precision": "int8", "device": "cuda", "image_transport": "compressed"}
+    for entry in ("g1_bringup", "backbone"):
+        plain, told = (
+            next(p for p in build(said, entry).processes if p.name == "backbone").parameters["backbone"]
+            for said in ({}, given)
+        )
+        assert not set(given) & set(plain) and given.items() <= told.items()
+    with pytest.raises(ConfigError, match="precision: got 'int3'; allowed: auto, fp32, bf16, fp16, int8, int4"):
+        build({"precision": "int3"})
 
 
 def test_graph_knows_registered_backbones() -> None:

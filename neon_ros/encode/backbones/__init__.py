@@ -7,14 +7,16 @@ returns a :class:`~neon_ros.encode.backbones.base.Backbone`.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from neon_ros.encode.backbones.base import Backbone, WindowBackbone
+from neon_ros.encode.backbones.memory import MemoryShort, within_memory
 from neon_ros.errors import ConfigError, refuse
 
-__all__ = ["Backbone", "WindowBackbone", "known", "load"]
+__all__ = ["Backbone", "MemoryShort", "WindowBackbone", "known", "load", "within_memory"]
 
 ENTRY_POINTS = "neon_ros.backbones"
 _HERE = "neon_ros.encode.backbones"
@@ -31,13 +33,15 @@ def known() -> tuple[str, ...]:
     return tuple(sorted({*_OURS, *entry_points(group=ENTRY_POINTS).names}))
 
 
-def load(name: str, **options: Any) -> Backbone:
+def load(name: str, progress: Callable[[str], None] | None = None, **options: Any) -> Backbone:
     """Return the backbone called ``name``, ready to encode.
 
     :param name: one of :func:`known`; a name of this package wins over an entry point's.
+    :param progress: told what is being done, in a few words, where the backbone has an argument ``progress``.
     :param options: passed to the backbone, e.g. ``threads=1``.
     :raises ConfigError: on an unknown name or option, or when what was registered is not a backbone.
     :raises CheckpointError: when its weights are missing or altered.
+    :raises MemoryShort: when it does not fit into memory.
     """
     if name in _OURS:
         module, _, attribute = _OURS[name].partition(":")
@@ -48,10 +52,14 @@ def load(name: str, **options: Any) -> Backbone:
             raise ConfigError(refuse("backbone", name, ", ".join(known())))
         factory = registered[name].load()
     accepted = inspect.signature(factory).parameters
+    known_options = [option for option in accepted if option != "progress"]
     unknown = sorted(set(options) - set(accepted))
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
-        raise ConfigError(refuse(f"options of backbone {name}", unknown, ", ".join(accepted) or "none"))
-    backbone = factory(**options)
+        raise ConfigError(refuse(f"options of backbone {name}", unknown, ", ".join(known_options) or "none"))
+    if progress is not None and "progress" in accepted:
+        options["progress"] = progress
+    with within_memory(name):
+        backbone = factory(**options)
     if not isinstance(backbone, Backbone):
         raise ConfigError(refuse(f"backbone {name}", type(backbone).__name__, "an object with the methods of Backbone"))
     return backbone

@@ -43,7 +43,10 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class WindowBackbone(Backbone, Protocol):
-    """A backbone that sees, hears and remembers: its features speak of a window of time, not of one picture."""
+    """A backbone that sees, hears and remembers: its features speak of a window of time, not of one picture.
+
+    One with an attribute ``hears`` that is true is given the sound of the topic ``audio``.
+    """
 
     def encode_window(self, observation: Observation) -> dict[str, FloatArray]:
         """Return all tensors of a window; nothing is remembered that would change a result.

@@ -26,7 +26,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 2
     assert (
-        "verb: got 'fly'; allowed: up, check, arm, disarm, stop, status, say, view, record, replay"
+        "verb: got 'fly'; allowed: up, check, arm, disarm, stop, status, say, head, view, record, replay"
         in capsys.readouterr().err
     )
 

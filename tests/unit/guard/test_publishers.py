@@ -60,6 +60,16 @@ def test_while_armed_another_publisher_is_one_alarm_for_each_time_it_comes() -> 
     assert (alarms.count, alarms.at) == (2, 5.0)
 
 
+def test_a_publisher_whose_name_is_discovered_late_is_told_of_by_name() -> None:
+    made, alarms = watch()
+    made.arm([HEAD])
+    nameless = OTHER._replace(node="_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_")
+    assert "another one, _NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_ (0202" in made.look([HEAD, nameless], 1.0)
+    assert made.look([HEAD, nameless], 2.0) == ""
+    assert "another one, /rogue (0202" in made.look([HEAD, OTHER], 3.0)
+    assert made.look([HEAD, OTHER], 4.0) == "" and alarms.count == 2
+
+
 def test_a_name_is_no_proof_and_a_restarted_head_is_another_publisher() -> None:
     made, alarms = watch()
     made.arm([HEAD])

@@ -265,6 +265,16 @@ def test_a_chunk_moves_the_robot_and_is_counted(bench: Bench) -> None:
     assert sent is not None and sent[1] == bench.robot.topic
 
 
+def test_a_chunk_is_looked_for_once_a_period_ahead_of_the_tick(bench: Bench) -> None:
+    bench.armed()
+    bench.command.write_chunk(chunk(bench, 7, 0.05))
+    bench.loop.prepare()
+    bench.command.write_chunk(chunk(bench, 8, 0.05))
+    bench.run(0.002)
+    assert bench.guard.report().chunks_joined == 1
+    assert bench.report().chunk_sequence == 8, "the next one is taken by the tick after it"
+
+
 def test_an_old_chunk_is_refused_by_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.armed()
     bench.command.write_chunk(chunk(bench, 2, 0.0))

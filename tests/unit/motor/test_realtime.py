@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import subprocess
 import sys
 import time
 
 import pytest
 
 from neon_ros.motor import realtime
-from neon_ros.motor.realtime import Ticker, lock_memory, prefer_fifo, quiet_interpreter, sleep_until
+from neon_ros.motor.realtime import Ticker, birth_of, demote, lock_memory, prefer_fifo, quiet_interpreter, sleep_until
 
 
 def test_sleep_until_does_not_wake_early_nor_wait_for_the_past() -> None:
@@ -126,3 +127,37 @@ def test_a_silent_sender_leaves_the_ticks_on_their_grid(monkeypatch: pytest.Monk
     late = woke[6]
     assert woke[6:] == [late + 2_000_000 * k for k in range(14)]
     assert sender.waited[-1] == woke[-1], "no longer than its deadline"
+
+
+def test_a_process_that_hangs_loses_its_priority_and_no_other_of_its_number_does() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        try:
+            birth = birth_of(child.pid)
+            try:
+                os.sched_setscheduler(child.pid, os.SCHED_FIFO, os.sched_param(5))
+            except PermissionError:
+                pytest.skip("SCHED_FIFO is not allowed here")
+            assert demote(child.pid, str(int(birth) + 1)) == f"process {child.pid} is gone"
+            assert os.sched_getscheduler(child.pid) == os.SCHED_FIFO
+            assert demote(child.pid, birth) == f"process {child.pid} runs without priority now"
+            assert os.sched_getscheduler(child.pid) == os.SCHED_OTHER
+        finally:
+            child.kill()
+    assert birth_of(child.pid) == "" and demote(child.pid, birth) == f"process {child.pid} is gone"
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_what_comes_before_a_tick_is_done_once_a_period_and_not_when_it_is_late(
+    monkeypatch: pytest.MonkeyPatch, follows: bool
+) -> None:
+    now, done = [1_000_000_000], []
+    monkeypatch.setattr(realtime, "sleep_until", lambda deadline: now.__setitem__(0, max(now[0], deadline)))
+    monkeypatch.setattr(realtime.time, "monotonic_ns", lambda: now[0])
+    ticker = Ticker(500.0)
+    ticker.follow = Sender(now, [1_000_000_000 + k * 2_000_000 for k in range(1, 20)]) if follows else None
+    ticker.before = lambda: done.append(now[0])
+    woke = [ticker.wait() for _ in range(5)]
+    assert len(done) == 5 and all(before < tick for before, tick in zip(done, woke, strict=True))
+    now[0] += 7_000_000
+    ticker.wait()
+    assert len(done) == 5

@@ -20,7 +20,7 @@ from neon_ros.robot.layout import (
     Layout,
     crc_of,
 )
-from neon_ros.robot.wire import LowCmdFrame, LowStateFrame, decode_low_cmd, decode_low_state
+from neon_ros.robot.wire import LowCmdFrame, LowStateDecoder, LowStateFrame, decode_low_cmd, decode_low_state
 
 RNG = np.random.default_rng(7)
 
@@ -364,3 +364,19 @@ def test_arbitrary_floats_with_a_right_crc_are_read_or_refused_as_not_finite() -
             assert "allowed: finite values" in str(error)
         else:
             assert np.isfinite(state.q).all() and np.isfinite(state.dq).all() and np.isfinite(state.tau).all()
+
+
+def test_a_decoder_keeps_nothing_of_one_payload_for_the_next() -> None:
+    decoder, frame = LowStateDecoder(), state_frame(random_joints(3))
+    first = decoder.decode(bytes(frame.seal()), 1)
+    before = first.q.copy(), first.dq.copy(), first.quaternion_wxyz.copy(), first.temperature.copy()
+    frame.fill(7, *random_joints(3))
+    with pytest.raises(ContractError, match="LowState CRC"):
+        decoder.decode(bytes(frame._buffer), 2)
+    frame.set_health(50, 60)
+    second, alone = decoder.decode(bytes(frame.seal()), 3), decode_low_state(bytes(frame.seal()), 3)
+    for name in ("q", "dq", "tau", "quaternion_wxyz", "gyroscope", "accelerometer", "temperature", "winding"):
+        np.testing.assert_array_equal(getattr(second, name), getattr(alone, name))
+    assert (second.temperature == 50).all() and (second.winding == 60).all()
+    for was, value in zip(before, (first.q, first.dq, first.quaternion_wxyz, first.temperature), strict=True):
+        np.testing.assert_array_equal(was, value)

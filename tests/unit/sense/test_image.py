@@ -130,3 +130,13 @@ def test_the_result_does_not_alias_the_message() -> None:
     decoded = sense.decode(raw, 16, 16, "rgb8")
     raw[:] = 7
     assert (decoded == 0).all()
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgra8", "mono8", "yuyv"])
+def test_a_4k_picture_is_thinned_before_its_colours_are_read(encoding: str) -> None:
+    block = np.zeros((2160, 3840, {"rgb8": 3, "bgra8": 4, "mono8": 1, "yuyv": 2}[encoding]), dtype=np.uint8)
+    block[:1080] = 200
+    decoded = sense.decode(block, 3840, 2160, encoding)
+    assert decoded.shape == (1080, 1920, 3)
+    assert (decoded[:540] == decoded[0, 0]).all() and (decoded[540:] == decoded[-1, -1]).all()
+    assert sense.decode(block[:1080, :1920].copy(), 1920, 1080, encoding).shape == (1080, 1920, 3)

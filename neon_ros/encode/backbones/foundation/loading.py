@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,16 @@ import torch
 from torch import nn
 
 from neon_ros.encode.backbones.foundation.folder import weight_files
-from neon_ros.encode.backbones.foundation.memory import free_bytes, require_memory
+from neon_ros.encode.backbones.foundation.memory import CUDA_CONTEXT, NOTHING, Need, free_bytes, require_memory
+from neon_ros.encode.backbones.foundation.precision import Precision, quantise, weight_bytes
+from neon_ros.encode.backbones.memory import shortage
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Progress = Callable[[str], None]
+
+
+def silent(doing: str) -> None:
+    """Say nothing."""
 
 
 def checked_device(device: str) -> torch.device:
@@ -33,16 +39,6 @@ def checked_device(device: str) -> torch.device:
     return found
 
 
-def checked_dtype(dtype: str) -> torch.dtype:
-    """Return torch's dtype of a name.
-
-    :raises ConfigError: on an unknown name.
-    """
-    if dtype not in DTYPES:
-        raise ConfigError(refuse("dtype", dtype, ", ".join(DTYPES)))
-    return DTYPES[dtype]
-
-
 def set_threads(threads: int) -> None:
     """Set the threads that torch uses in this process.
 
@@ -53,48 +49,76 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def weight_bytes(model_class: Any, config: Any, dtype: torch.dtype) -> int:
-    """Return what the numbers of a model take [byte], without making them.
+def sketch(model_class: Any, config: Any) -> nn.Module:
+    """Return a model without numbers, to be measured.
 
     :raises CheckpointError: when no model can be built from ``config``.
     """
     try:
         with _quiet(), torch.device("meta"):
-            model = model_class(config)
+            model: nn.Module = model_class(config)
     except Exception as error:  # a configuration can be wrong in as many ways as there are layers
         raise CheckpointError(refuse("config.json", error, f"a configuration of {model_class.__name__}")) from error
-    return sum(p.numel() for p in model.parameters()) * torch.empty((), dtype=dtype).element_size()
+    return model
 
 
-def load_frozen(model_class: Any, folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Any:
+def _require_room(folder: Path, outline: nn.Module, window: Need, precision: Precision, device: torch.device) -> None:
+    """Refuse what does not fit: on the way the weights pass through the machine's memory, unquantised."""
+    whole = Need(weight_bytes(outline, precision._replace(name="whole", bits=8 * precision.dtype.itemsize)))
+    need = window._replace(weights=weight_bytes(outline, precision))
+    if device.type == "cuda":
+        require_memory(str(folder), whole, free_bytes(), "memory, on the way to the accelerator")
+        free = torch.cuda.mem_get_info(device)[0] - CUDA_CONTEXT
+        require_memory(str(folder), need, max(0, free), torch.cuda.get_device_name(device))
+    else:
+        require_memory(str(folder), max(need, whole, key=lambda one: one.total), free_bytes(), "memory")
+
+
+def load_frozen(
+    model_class: Any,
+    folder: Path,
+    config: Any,
+    precision: Precision,
+    device: torch.device,
+    window: Need = NOTHING,
+    progress: Progress = silent,
+) -> Any:
     """Return a model with the folder's weights, in evaluation mode, that no gradient reaches.
 
     :param model_class: of ``transformers``.
     :param config: its configuration; may have fewer layers than the folder, which are then left out.
-    :raises CheckpointError: when it does not fit, a weight is missing or of another shape, or a file is broken.
+    :param window: what it needs beside its weights.
+    :param progress: told what is being done.
+    :raises MemoryShort: when it does not fit.
+    :raises CheckpointError: when a weight is missing or of another shape, or a file is broken.
     """
     files = weight_files(folder)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "memory"
-    require_memory(str(folder), weight_bytes(model_class, config, dtype), free, where)
+    outline = sketch(model_class, config)
+    _require_room(folder, outline, window, precision, device)
+    gib = weight_bytes(outline, precision) / 2**30
+    progress(f"reading {len(files)} files of {folder}: {gib:.2f} GiB as {precision.name} on {device}")
     try:
         with _quiet():
             model, report = model_class.from_pretrained(
                 str(folder),
                 config=config,
-                dtype=dtype,
+                dtype=precision.dtype,
                 local_files_only=True,
                 use_safetensors=True,
                 output_loading_info=True,
             )
-            model = model.to(device)
     except Exception as error:  # safetensors, json and transformers raise types that share no base
+        if shortage(error):
+            raise
         raise CheckpointError(refuse(f"{folder}: {len(files)} files of weights", error, "as published")) from error
     absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if absent:
         got = f"{len(absent)} weights missing or of another shape, first {absent[0]}"
         raise CheckpointError(refuse(str(folder), got, f"all weights of {model_class.__name__}"))
-    return freeze(model)
+    frozen = freeze(model)
+    if precision.quantised:
+        progress(f"quantising to {precision.name}")
+    return quantise(frozen, precision, device)
 
 
 def freeze(model: nn.Module) -> nn.Module:
@@ -107,22 +131,6 @@ def freeze(model: nn.Module) -> nn.Module:
         if not bool(torch.isfinite(weight).all()):
             raise CheckpointError(refuse(name, "values that are not finite", "finite weights"))
     return model
-
-
-@contextmanager
-def within_memory(name: str) -> Iterator[None]:
-    """Turn a want of memory inside into a refusal that names it, so that the process lives on.
-
-    :raises CheckpointError: when memory runs out.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "allocate memory" in first:
-            allowed = "a smaller picture, window or model"
-            raise CheckpointError(refuse(f"memory of {name}", first, allowed)) from error
-        raise
 
 
 @contextmanager

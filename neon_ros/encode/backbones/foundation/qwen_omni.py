@@ -20,7 +20,7 @@ from torch import Tensor
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.language import VideoLanguage, _numpy
 from neon_ros.encode.backbones.foundation.stream import Segment
-from neon_ros.encode.backbones.observation import SAMPLE_RATE, Observation, Sound
+from neon_ros.encode.backbones.observation import MAX_SECONDS, SAMPLE_RATE, Observation, Sound
 from neon_ros.errors import CheckpointError, refuse
 
 SYSTEM = (
@@ -42,11 +42,13 @@ class QwenOmni(VideoLanguage):
 
     name: ClassVar[str] = "qwen_omni"
     published: ClassVar[str] = "Qwen/Qwen2.5-Omni-3B"
+    hears: ClassVar[bool] = True
     model_types: ClassVar[tuple[str, ...]] = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     structure: ClassVar[tuple[str, ...]] = (
         *("<|im_start|>", "<|im_end|>", "<|vision_bos|>", "<|vision_eos|>", "<|audio_bos|>", "<|audio_eos|>"),
     )
     system: ClassVar[str] = SYSTEM
+    _sound_tokens: ClassVar[int] = round(MAX_SECONDS * SAMPLE_RATE / _GRAIN)
 
     def _config(self, folder: Path) -> Any:
         from transformers import Qwen2_5OmniThinkerConfig, WhisperFeatureExtractor
@@ -89,6 +91,9 @@ class QwenOmni(VideoLanguage):
             pieces += [(chunk, 1, segment) for chunk, segment in self._sound(observation.sound, begin, first)]
         # In each piece of 2 s the pictures come first, then the sound; sorting keeps the order inside.
         return segments + [segment for _, _, segment in sorted(pieces, key=lambda piece: piece[:2])]
+
+    def _closed(self, observation: Observation) -> Sequence[Sequence[str]]:
+        return (("<|audio_eos|>", "<|vision_eos|>"),) if observation.sound else (("<|vision_eos|>",),)
 
     def _places(self, begin: int, step: int) -> Tensor:
         """Return the positions (3, N) of a picture taken ``step`` positions after the beginning."""

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.folder import fingerprint, read_json, require_model, weight_files
-from neon_ros.encode.backbones.foundation.loading import load_frozen
+from neon_ros.encode.backbones.foundation.loading import Progress, load_frozen, silent
+from neon_ros.encode.backbones.foundation.memory import Need, activation_bytes
+from neon_ros.encode.backbones.foundation.precision import Precision
 from neon_ros.encode.backbones.foundation.words import ChatWords
 from neon_ros.encode.backbones.observation import SAMPLE_RATE
 from neon_ros.errors import CheckpointError, refuse
@@ -39,19 +41,37 @@ def group_means(states: Sequence[Tensor]) -> Tensor:
     return torch.stack([torch.stack(list(states[a:b])).float().mean(0) for a, b in pairwise(bounds)])
 
 
+def clip_tokens(folder: Path, pictures: int) -> int:
+    """Return how many tokens a clip of ``pictures`` has for the video model in ``folder``, by its configuration."""
+    config = read_json(folder / "config.json")
+    sides = [
+        config.get(name, default) for name, default in (("crop_size", 256), ("patch_size", 16), ("tubelet_size", 2))
+    ]
+    if not all(isinstance(side, int) and side > 0 for side in sides):
+        raise CheckpointError(
+            refuse(f"{folder}/config.json", f"crop, patch and tubelet {sides}", "whole numbers above 0")
+        )
+    crop, patch, tubelet = sides
+    return max(1, pictures // tubelet) * (crop // patch) ** 2
+
+
 class Tower:
     """One frozen sense.
 
     :param folder: in the hub's layout.
-    :param kind: numbers.
+    :param precision: of its numbers.
     :param device: where.
+    :param tokens: that it reads at once.
+    :param progress: told what is being done.
     :raises CheckpointError: when weights are missing, broken, for something else, or do not fit.
     """
 
     model_type: str
     classes: tuple[str, str]
 
-    def __init__(self, folder: Path, kind: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, precision: Precision, device: torch.device, tokens: int, progress: Progress = silent
+    ) -> None:
         import transformers
 
         require_model(folder, (self.model_type,))
@@ -60,8 +80,15 @@ class Tower:
             self.config = config_class.from_pretrained(str(folder), local_files_only=True)
         except Exception as error:  # a configuration can be wrong in many ways, each with its own type
             raise CheckpointError(refuse(f"{folder}: configuration", error, f"that of {self.classes[1]}")) from error
-        self.folder, self.kind, self.device = folder, kind, device
-        self.model: Any = load_frozen(model_class, folder, self.config, kind, device)
+        self.folder, self.kind, self.device = folder, precision.dtype, device
+        width, heads, layers = (
+            int(getattr(self.config, name)) for name in ("hidden_size", "num_attention_heads", "num_hidden_layers")
+        )
+        inner = int(getattr(self.config, "intermediate_size", 0) or width * getattr(self.config, "mlp_ratio", 4))
+        size = precision.dtype.itemsize
+        states = (layers + 1) * tokens * width * size  # of every layer, for the means over groups of them
+        need = Need(0, 0, activation_bytes(tokens, width, inner, heads, size) + states)
+        self.model: Any = load_frozen(model_class, folder, self.config, precision, device, need, progress)
         self.fingerprint = fingerprint(weight_files(folder))
         self.size = int(self.config.hidden_size)
 
@@ -75,8 +102,10 @@ class VideoTower(Tower):
     model_type = "vjepa2"
     classes = ("VJEPA2Config", "VJEPA2Model")
 
-    def __init__(self, folder: Path, kind: torch.dtype, device: torch.device) -> None:
-        super().__init__(folder, kind, device)
+    def __init__(
+        self, folder: Path, precision: Precision, device: torch.device, tokens: int, progress: Progress = silent
+    ) -> None:
+        super().__init__(folder, precision, device, tokens, progress)
         names = ("video_preprocessor_config.json", "preprocessor_config.json")
         file = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
         raw = read_json(file)
@@ -108,10 +137,12 @@ class AudioTower(Tower):
     model_type = "wav2vec2-bert"
     classes = ("Wav2Vec2BertConfig", "Wav2Vec2BertModel")
 
-    def __init__(self, folder: Path, kind: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, precision: Precision, device: torch.device, tokens: int, progress: Progress = silent
+    ) -> None:
         from transformers import SeamlessM4TFeatureExtractor
 
-        super().__init__(folder, kind, device)
+        super().__init__(folder, precision, device, tokens, progress)
         read_json(folder / "preprocessor_config.json")
         self._bands = SeamlessM4TFeatureExtractor.from_pretrained(str(folder), local_files_only=True)
         size, rate = self._bands.num_mel_bins * self._bands.stride, self._bands.sampling_rate
@@ -145,8 +176,10 @@ class TextTower(Tower):
     classes = ("LlamaConfig", "LlamaModel")
     _BEGIN = "<|begin_of_text|>"
 
-    def __init__(self, folder: Path, kind: torch.dtype, device: torch.device) -> None:
-        super().__init__(folder, kind, device)
+    def __init__(
+        self, folder: Path, precision: Precision, device: torch.device, tokens: int, progress: Progress = silent
+    ) -> None:
+        super().__init__(folder, precision, device, tokens, progress)
         self._words = ChatWords(folder, (self._BEGIN,))
 
     @torch.no_grad()

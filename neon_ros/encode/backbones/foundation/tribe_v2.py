@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.clock import Tick, clip_indices, heard_until, smooth, ticks_until
 from neon_ros.encode.backbones.foundation.folder import find_folder
-from neon_ros.encode.backbones.foundation.loading import checked_device, checked_dtype, set_threads, within_memory
-from neon_ros.encode.backbones.foundation.tribe_towers import AudioTower, TextTower, VideoTower
+from neon_ros.encode.backbones.foundation.loading import Progress, checked_device, set_threads, silent
+from neon_ros.encode.backbones.foundation.memory import TEXT_TOKENS
+from neon_ros.encode.backbones.foundation.precision import checked_compiled, checked_precision, compile_tower
+from neon_ros.encode.backbones.foundation.tribe_towers import AudioTower, TextTower, VideoTower, clip_tokens
 from neon_ros.encode.backbones.foundation.tribe_trunk import PROJECTED, SENSES, PublishedTrunk, RandomJoin
 from neon_ros.encode.backbones.foundation.views import SingleViews, checked_sentences
+from neon_ros.encode.backbones.memory import within_memory
 from neon_ros.encode.backbones.observation import MAX_SECONDS, Frame, Observation, Sound
 from neon_ros.errors import ConfigError, ContractError, refuse
 from neon_ros.sense.image import resize
@@ -35,8 +38,6 @@ PUBLISHED = {
     "audio": "facebook/w2v-bert-2.0",
     "text": "meta-llama/Llama-3.2-3B",
 }
-TEXT_TOKENS = 32
-"""Rows of the tensor ``text``; longer instructions are refused."""
 
 
 class TribeV2(SingleViews):
@@ -48,31 +49,36 @@ class TribeV2(SingleViews):
 
     :param path: a folder with ``video``, ``audio`` and ``text``, each in the hub's layout, and ``trunk`` if there is
         one; empty to look for the published three in the hub's cache, without a trunk.
-    :param dtype: of the three models, ``fp32``, ``bf16`` or ``fp16``.
+    :param precision: of the three models: ``fp32``, ``bf16``, ``fp16``, or weights alone in ``int8`` or ``int4``.
     :param device: ``cpu`` or ``cuda``.
+    :param compiled: ``default`` compiles the video model, ``cudagraphs`` records it as one graph; ``off`` neither.
     :param rate: ticks per second [Hz]; 2 in the paper.
     :param ticks: in a window; the paper's window is 100 s.
     :param seconds: that the video and sound models look back [s]; 4 in the paper.
     :param pictures: in a clip, even steps of ``seconds``; 64 in the paper.
     :param smoothing: deviation of the Gaussian over time [ticks]; 0 for none, as published.
     :param threads: of torch on the CPU.
-    :raises ConfigError: on an option out of range.
+    :param progress: told what is being done while loading.
+    :raises ConfigError: on an option out of range, or a precision whose package is not installed.
     :raises CheckpointError: when a model is missing, broken, for something else, or does not fit into memory.
     """
 
     name = "tribe_v2"
+    hears = True
 
     def __init__(
         self,
         path: str = "",
-        dtype: str = "bf16",
+        precision: str = "bf16",
         device: str = "cpu",
+        compiled: str = "off",
         rate: float = 4.0,
         ticks: int = 8,
         seconds: float = 4.0,
         pictures: int = 16,
         smoothing: float = 0.0,
         threads: int = 1,
+        progress: Progress = silent,
     ) -> None:
         for option, value, low, high in (
             ("rate", rate, 0.1, 50.0),
@@ -87,11 +93,13 @@ class TribeV2(SingleViews):
             got = f"{seconds:g} s and {ticks} at {rate:g} Hz"
             raise ConfigError(refuse("seconds and ticks", got, f"{MAX_SECONDS:g} s in all"))
         set_threads(threads)
-        kind, place = checked_dtype(dtype), checked_device(device)
+        kind, place = checked_precision(precision), checked_device(device)
+        compiled = checked_compiled(compiled, place)
         folders = {sense: find_folder(str(Path(path) / sense) if path else "", PUBLISHED[sense]) for sense in SENSES}
-        self.video = VideoTower(folders["video"], kind, place)
-        self.audio = AudioTower(folders["audio"], kind, place)
-        self.text = TextTower(folders["text"], kind, place)
+        self.video = VideoTower(folders["video"], kind, place, clip_tokens(folders["video"], pictures), progress)
+        self.audio = AudioTower(folders["audio"], kind, place, round(50 * seconds), progress)
+        self.text = TextTower(folders["text"], kind, place, TEXT_TOKENS + 1, progress)
+        compile_tower(self.video.model, compiled)
         if pictures % self.video.config.tubelet_size:
             raise ConfigError(refuse("pictures", pictures, f"a multiple of {self.video.config.tubelet_size}"))
         sizes = {sense: 2 * getattr(self, sense).size for sense in SENSES}
@@ -100,8 +108,9 @@ class TribeV2(SingleViews):
         self.period_ns, self.ticks, self.seconds = round(1e9 / rate), ticks, seconds
         self.pictures, self.smoothing = pictures, smoothing
         prints = ".".join(getattr(self, sense).fingerprint for sense in SENSES)
-        cut = f"{rate:g}hz-{ticks}x{seconds:g}s-{pictures}p-s{smoothing:g}-{dtype}"
+        cut = f"{rate:g}hz-{ticks}x{seconds:g}s-{pictures}p-s{smoothing:g}-{precision}"
         self.model_id = f"{self.name}/{prints}+{self.join.name}-{cut}"
+        self.grid = (self.video.grid, self.video.grid)
         self.tensors: Mapping[str, tuple[int, ...]] = {
             "vision": (self.video.grid**2, self.video.size),
             "text": (TEXT_TOKENS, self.text.size),
@@ -182,7 +191,7 @@ class TribeV2(SingleViews):
         tensors = {"vision": vision, "text": text, "text_mask": mask, "tokens": tokens, "tokens_mask": present}
         tensors["pooled"] = tokens[-1].copy()
         if not all(np.isfinite(value).all() for value in tensors.values()):
-            raise ContractError(refuse("features of tribe_v2", "values that are not finite", "finite; try dtype bf16"))
+            raise ContractError(refuse("features of tribe_v2", "values that are not finite", "finite; try bf16"))
         return tensors
 
     def _said(self, instruction: str) -> tuple[FloatArray | None, FloatArray, FloatArray]:

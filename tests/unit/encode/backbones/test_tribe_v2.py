@@ -22,7 +22,7 @@ WORDS = "touch the red cube"
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 Picture = Callable[..., np.ndarray]
-OPTIONS: dict[str, Any] = {"dtype": "fp32", "rate": 4.0, "ticks": 6, "seconds": 1.0, "pictures": 4}
+OPTIONS: dict[str, Any] = {"precision": "fp32", "rate": 4.0, "ticks": 6, "seconds": 1.0, "pictures": 4}
 
 
 def noise(seconds: float, start_ns: int = START) -> Sound:

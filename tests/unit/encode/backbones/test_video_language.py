@@ -34,12 +34,12 @@ def sound(seconds: float, start_ns: int = 0) -> Sound:
 
 @pytest.fixture(scope="module")
 def cosmos(cosmos_folder: Path) -> Any:
-    return load("cosmos_reason", path=str(cosmos_folder), dtype="fp32", layer=4, width=128, height=64)
+    return load("cosmos_reason", path=str(cosmos_folder), precision="fp32", layer=4, width=128, height=64)
 
 
 @pytest.fixture(scope="module")
 def omni(omni_folder: Path) -> Any:
-    return load("qwen_omni", path=str(omni_folder), dtype="fp32", layer=3, width=112, height=56)
+    return load("qwen_omni", path=str(omni_folder), precision="fp32", layer=3, width=112, height=56)
 
 
 @pytest.fixture(params=["cosmos", "omni"])
@@ -67,8 +67,10 @@ def chat(folder: Path, words: str, media: Sequence[str], system: str) -> Any:
     return torch.tensor([tokenizer(text)["input_ids"]])
 
 
-def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any, Any]:
-    """Return ids and states after the backbone's layer, of the whole window at once, as transformers computes them."""
+def plain_cosmos(
+    folder: Path, window: Observation, backbone: Any, after: str = "", said: Sequence[int] = (), layer: int = 0
+) -> tuple[Any, Any]:
+    """Return ids and states after a layer, of the whole window at once, as transformers computes them."""
     from neon_ros.encode.backbones.foundation.cosmos_reason import SYSTEM
 
     model = published("Qwen3VLForConditionalGeneration", folder)
@@ -79,7 +81,7 @@ def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any,
         + "<|vision_end|>"
         for frame in window.frames
     ]
-    ids = chat(folder, window.instruction, media, SYSTEM)
+    ids = torch.cat([chat(folder, window.instruction, [*media, after], SYSTEM), torch.tensor([said]).long()], dim=1)
     pixels = np.concatenate([backbone.layout.patches(backbone.layout.fit(f.rgb)) for f in window.frames])
     with torch.no_grad():
         output = model(
@@ -90,11 +92,13 @@ def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any,
             mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
             output_hidden_states=True,
         )
-    return ids[0], output.hidden_states[backbone.layer][0]
+    return ids[0], output.hidden_states[layer or backbone.layer][0]
 
 
-def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, Any]:
-    """Return ids and states after the backbone's layer, of the whole window at once, as transformers computes them."""
+def plain_omni(
+    folder: Path, window: Observation, backbone: Any, after: str = "", said: Sequence[int] = (), layer: int = 0
+) -> tuple[Any, Any]:
+    """Return ids and states after a layer, of the whole window at once, as transformers computes them."""
     from neon_ros.encode.backbones.foundation.qwen_omni import SYSTEM
 
     model = published("Qwen2_5OmniThinkerForConditionalGeneration", folder)
@@ -114,7 +118,8 @@ def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, A
         for number, part in enumerate(parts):
             pieces[number] += "<|AUDIO|>" * (len(part) // 640)
     around = ("<|vision_bos|><|audio_bos|>", "<|audio_eos|><|vision_eos|>") if window.sound else ("<|vision_bos|>", "")
-    ids = chat(folder, window.instruction, [around[0], *pieces, around[1] or "<|vision_eos|>"], SYSTEM)
+    media = [around[0], *pieces, around[1] or "<|vision_eos|>", after]
+    ids = torch.cat([chat(folder, window.instruction, media, SYSTEM), torch.tensor([said]).long()], dim=1)
     pixels = np.concatenate([backbone.layout.patches(backbone.layout.fit(f.rgb)) for f in window.frames])
     with torch.no_grad():
         output = model(
@@ -127,7 +132,7 @@ def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, A
             output_hidden_states=True,
             **inputs,
         )
-    return ids[0], output.hidden_states[backbone.layer][0]
+    return ids[0], output.hidden_states[layer or backbone.layer][0]
 
 
 def difference(folder: Path, window: Observation, backbone: Any, got: dict[str, np.ndarray]) -> float:
@@ -312,7 +317,18 @@ def test_the_weights_have_their_published_names(cosmos_folder: Path, omni_folder
             *("model.visual.patch_embed.proj.weight", "model.visual.pos_embed.weight"),
             *("model.visual.blocks.0.attn.qkv.weight", "model.visual.merger.linear_fc1.weight"),
             *("model.visual.deepstack_merger_list.0.linear_fc1.weight", "model.language_model.embed_tokens.weight"),
-            *("model.language_model.layers.0.mlp.down_proj.weight",),
+            *("model.visual.blocks.0.attn.proj.weight", "model.visual.blocks.0.mlp.linear_fc1.weight"),
+            *("model.visual.blocks.0.norm1.weight", "model.visual.merger.norm.weight"),
+            *(
+                "model.visual.deepstack_merger_list.0.norm.weight",
+                "model.visual.deepstack_merger_list.0.linear_fc2.bias",
+            ),
+            *(
+                f"model.language_model.layers.0.self_attn.{part}.weight"
+                for part in ("q_proj", "o_proj", "q_norm", "k_norm")
+            ),
+            *(f"model.language_model.layers.0.mlp.{part}.weight" for part in ("gate_proj", "up_proj", "down_proj")),
+            *("model.language_model.layers.0.input_layernorm.weight", "model.language_model.norm.weight"),
         ),
         omni_folder: (
             *("audio_tower.conv1.weight", "audio_tower.audio_bos_eos_token.weight", "audio_tower.ln_post.bias"),
@@ -324,6 +340,42 @@ def test_the_weights_have_their_published_names(cosmos_folder: Path, omni_folder
         here = {name for file in weight_files(folder) for name in header_of(file)}
         assert set(names) <= here
     assert "lm_head.weight" not in {name for file in weight_files(cosmos_folder) for name in header_of(file)}
+
+
+@pytest.mark.parametrize("name", ["cosmos_reason", "qwen_omni"])
+def test_an_answer_is_the_likeliest_of_the_whole_model(
+    name: str, picture: Picture, cosmos_folder: Path, omni_folder: Path
+) -> None:
+    folder, plain, kind, layer = {
+        "cosmos_reason": (cosmos_folder, plain_cosmos, "Qwen3VLForConditionalGeneration", 4),
+        "qwen_omni": (omni_folder, plain_omni, "Qwen2_5OmniThinkerForConditionalGeneration", 2),
+    }[name]
+    width, height = SIZES[name]
+    options = {"path": str(folder), "precision": "fp32", "layer": layer, "width": width, "height": height}
+    backbone: Any = load(name, answers=True, **options)
+    frames = tuple(Frame(n * SECOND // 2, picture(n)) for n in range(3))
+    window = Observation(frames, WORDS, sound(1.4) if name == "qwen_omni" else None)
+    with pytest.raises(ContractError, match="answer: got no picture; allowed: at least one picture watched"):
+        backbone.answer()
+    short = load(name, **options)
+    for number, frame in enumerate(frames):
+        heard = window.sound if number == 0 else None
+        got = backbone.watch(frame.stamp_ns, frame.rgb, WORDS, heard)
+        wanted = short.watch(frame.stamp_ns, frame.rgb, WORDS, heard)
+    assert np.abs(got["vision"] - wanted["vision"]).max() < 1e-5 and backbone.model_id == short.model_id
+
+    model, said = published(kind, folder), []
+    after = "why?<|im_end|>\n<|im_start|>assistant\n"
+    for _ in range(6):
+        with torch.no_grad():
+            said.append(int(model.lm_head(plain(folder, window, backbone, after, said, -1)[1][-1]).argmax()))
+    end = backbone.words.special("<|im_end|>")
+    said = said[: said.index(end)] if end in said else said
+    assert backbone.answer("why?", 6) == backbone.words.text(said)
+    with pytest.raises(ContractError, match=r"instruction: got 33 tokens"):
+        backbone.answer("w" * 33)
+    with pytest.raises(ConfigError, match=f"answer: got {name} without its last layers; allowed: the option answers"):
+        short.answer()
 
 
 def test_special_tokens_in_an_instruction_are_mere_text(backbone: Any, picture: Picture) -> None:
@@ -347,7 +399,7 @@ def test_the_weights_stay_as_they_are(backbone: Any, picture: Picture) -> None:
 
 def test_layers_that_are_not_needed_are_not_loaded(omni: Any, omni_folder: Path, picture: Picture) -> None:
     assert len(omni.model.language_model.layers) == 3
-    full = load("qwen_omni", path=str(omni_folder), dtype="fp32", layer=4, width=112, height=56)
+    full = load("qwen_omni", path=str(omni_folder), precision="fp32", layer=4, width=112, height=56)
     window = Observation((Frame(0, picture(0)),), WORDS)
     assert difference(omni_folder, window, full, full.encode_window(window)) < 1e-4  # after the last layer: normed
     assert load("qwen_omni", path=str(omni_folder), width=112, height=56).layer == 2  # half by default
@@ -366,7 +418,7 @@ def test_the_whole_models_folder_is_read(omni_folder: Path, omni: Any, tmp_path:
         tensors |= {f"thinker.{name}": value for name, value in load_file(str(file)).items()}
     tensors["talker.model.norm.weight"] = torch.zeros(8)
     save_file(tensors, str(folder / "model.safetensors"), {"format": "pt"})
-    whole = load("qwen_omni", path=str(folder), dtype="fp32", layer=3, width=112, height=56)
+    whole = load("qwen_omni", path=str(folder), precision="fp32", layer=3, width=112, height=56)
     omni.clear()
     assert np.array_equal(whole.encode(picture(0), WORDS)["vision"], omni.encode(picture(0), WORDS)["vision"])
     assert whole.model_id != omni.model_id  # other files
@@ -375,7 +427,9 @@ def test_the_whole_models_folder_is_read(omni_folder: Path, omni: Any, tmp_path:
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_half_precision_is_near(backbone: Any, dtype: str, picture: Picture) -> None:
     width, height = SIZES[backbone.name]
-    half = load(backbone.name, path=str(backbone.folder), dtype=dtype, layer=backbone.layer, width=width, height=height)
+    half = load(
+        backbone.name, path=str(backbone.folder), precision=dtype, layer=backbone.layer, width=width, height=height
+    )
     assert half.model.dtype == {"bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
     a, b = half.encode(picture(0), WORDS)["pooled"], backbone.encode(picture(0), WORDS)["pooled"]
     assert np.linalg.norm(a - b) / np.linalg.norm(b) < 0.05
@@ -385,7 +439,7 @@ def test_half_precision_is_near(backbone: Any, dtype: str, picture: Picture) -> 
     ("options", "message"),
     [
         ({"layer": 9}, "layer: got 9; allowed: [13] to [45], or 0 for half"),
-        ({"dtype": "int3"}, "dtype: got int3; allowed: fp32, bf16, fp16"),
+        ({"precision": "int3"}, "precision: got int3; allowed: fp32, bf16, fp16, int8, int4"),
         ({"device": "abacus"}, "device: got abacus; allowed: cpu"),
         ({"threads": 0}, "threads: got 0; allowed: 1 or more"),
         ({"frames": 0}, "frames: got 0; allowed: 1 to 64"),
@@ -415,7 +469,7 @@ def test_the_pictures_are_cut_as_published(backbone: Any, picture: Picture) -> N
 
 
 def test_a_folder_that_is_not_right_is_refused_by_name(
-    cosmos_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cosmos_folder: Path, omni_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(name: str, change: Callable[[Path], object]) -> str:
         folder = tmp_path / name
@@ -480,10 +534,19 @@ def test_a_folder_that_is_not_right_is_refused_by_name(
     for name, change, message in cases:
         with pytest.raises(CheckpointError, match=message):
             load("cosmos_reason", path=broken(name, change), width=128, height=64)
+    from neon_ros.encode.backbones.foundation.folder import weight_files
+
+    parts = tmp_path / "parts"
+    shutil.copytree(omni_folder, parts)
+    shards = weight_files(parts)
+    assert len(shards) > 2
+    shards[1].unlink()
+    with pytest.raises(CheckpointError, match=rf"{shards[1].name}: got no such file; allowed: weights as safetensors"):
+        load("qwen_omni", path=str(parts), width=112, height=56)
     with pytest.raises(CheckpointError, match=r"no_such/model, not on this machine; allowed: a folder with config"):
         load("cosmos_reason", path="no_such/model")
     from neon_ros.encode.backbones.foundation import loading
 
     monkeypatch.setattr(loading, "free_bytes", lambda: 1024)
-    with pytest.raises(CheckpointError, match=r"GiB needed, 0.00 GiB free, \d+.\d\d GiB short"):
+    with pytest.raises(CheckpointError, match=r"GiB needed \(weights .*, cache .*\), 0.00 GiB free, \d+.\d\d GiB s"):
         load("cosmos_reason", path=str(cosmos_folder), width=128, height=64)

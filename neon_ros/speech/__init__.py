@@ -1,0 +1,1 @@
+"""Ears and mouth: voice activity, words, the word *stop*, and a voice."""
