@@ -1,8 +1,11 @@
-"""Time the compact backbone on one core against the same networks in torch eager, interleaved so that noise is shared.
+"""Time the backbones: compact against torch, a new picture against its window read anew, and what the node adds.
 
-    python benchmarks/backbones.py [--repeats 100]
-    python benchmarks/backbones.py --streaming [--repeats 4] [--scale 8] [--part 0.5] [--device cpu] [--dtype fp32]
+    python benchmarks/backbones.py --only compact [--repeats 100]
+    python benchmarks/backbones.py --only streaming [--repeats 4] [--scale 8] [--part 0.5] [--precision fp32]
+    python benchmarks/backbones.py --only memory [--part 0.5]
+    python benchmarks/backbones.py --only node [--repeats 200]
 
+Without ``--only`` all of them, one after the other.  What is compared runs interleaved so that noise is shared.
 Torch's rows need torch, efficientnet-lite-pytorch and transformers; without them only our own are printed.  The two are
 also compared number by number, so that the table never compares different things.
 """
@@ -91,21 +94,33 @@ def measure(stages: dict[str, Stage], repeats: int) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=100, help="calls of each stage (default 100)")
-    parser.add_argument("--streaming", action="store_true", help="the foundation backbones, see streaming.py")
-    parser.add_argument("--scale", type=int, default=8, help="divides the widths of their random stand-ins (default 8)")
+    parser.add_argument("--only", choices=("compact", "streaming", "node", "memory"), help="one of the tables")
+    parser.add_argument("--repeats", type=int, default=0, help="calls of each stage (default 100, 4, 200)")
+    parser.add_argument("--scale", type=int, default=8, help="divides the widths of the random stand-ins (default 8)")
     parser.add_argument("--part", type=float, default=0.5, help="of their depth that is used (default 0.5)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--dtype", default="fp32", help="fp32, bf16 or fp16")
-    arguments = parser.parse_args()
-    repeats = max(1, arguments.repeats)
-    if arguments.streaming:
-        from streaming import table
+    parser.add_argument("--precision", default="fp32", help="fp32, bf16, fp16, int8 or int4")
+    given = parser.parse_args()
+    if given.only in (None, "compact"):
+        table(max(1, given.repeats or 100))
+    if given.only in (None, "streaming"):
+        import streaming
 
-        table(machine(), arguments.scale, arguments.part, repeats, arguments.device, arguments.dtype)
-        return
+        streaming.table(machine(), given.scale, given.part, given.repeats or 4, given.device, given.precision)
+    if given.only in (None, "memory"):
+        import streaming
+
+        streaming.memory(given.part)
+    if given.only in (None, "node"):
+        import backbone_node
+
+        backbone_node.table(machine(), max(20, given.repeats or 200))
+
+
+def table(repeats: int) -> None:
+    """Measure compact, and print a table."""
     start = time.perf_counter()
     compact = Compact(threads=1)
     started = time.perf_counter() - start

@@ -1,10 +1,11 @@
 """Time what a new picture costs a foundation backbone against reading its window anew, interleaved on one core.
 
-    python benchmarks/backbones.py --streaming [--scale 8] [--layers 0.5] [--repeats 8]
+    python benchmarks/backbones.py --only streaming [--scale 8] [--part 0.5] [--repeats 4]
 
 Models of random numbers stand in for the published ones: their depths and shapes, with widths divided by ``--scale``
 (1 for the true sizes, on a machine that holds them).  They are saved as published and loaded as published, and the
-features of both ways are compared number by number.
+features of both ways are compared number by number.  Reading anew looks at all pictures of the window in one batch and
+reads the language model once, without memory, up to the same layer.
 """
 
 from __future__ import annotations
@@ -61,15 +62,15 @@ def pixels(patch: int) -> dict[str, object]:
     }
 
 
-def save_omni(folder: Path, scale: int) -> None:
-    """Save the thinker of a Qwen2.5-Omni-3B: 36 layers of 2048, a vision tower of 32 of 1280, an ear of 32 of 1280."""
+def omni(scale: int, words: int = 2048) -> Any:
+    """Return the thinker of a Qwen2.5-Omni-3B: 36 layers of 2048, vision and hearing of 32 of 1280."""
     import transformers as t
 
     heads = max(1, 16 // scale)
-    config = t.Qwen2_5OmniThinkerConfig(
+    return t.Qwen2_5OmniThinkerConfig(
         text_config={
             **{"hidden_size": 128 * heads, "num_hidden_layers": 36, "num_attention_heads": heads},
-            **{"num_key_value_heads": max(1, 2 // scale), "intermediate_size": 11008 // scale, "vocab_size": 2048},
+            **{"num_key_value_heads": max(1, 2 // scale), "intermediate_size": 11008 // scale, "vocab_size": words},
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
         },
         vision_config={
@@ -81,20 +82,26 @@ def save_omni(folder: Path, scale: int) -> None:
             **{"encoder_layers": 32, "encoder_ffn_dim": 5120 // scale, "output_dim": 128 * heads},
         },
     )
+
+
+def save_omni(folder: Path, scale: int) -> None:
+    """Save it, its numbers random."""
+    import transformers as t
+
     save_words(folder, TOKENS["qwen_omni"], "Qwen2Tokenizer")
     sounds = {"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 128, "sampling_rate": 16000}
-    save_model(folder, t.Qwen2_5OmniThinkerForConditionalGeneration, config, **pixels(14), **sounds)
+    save_model(folder, t.Qwen2_5OmniThinkerForConditionalGeneration, omni(scale), **pixels(14), **sounds)
 
 
-def save_cosmos(folder: Path, scale: int) -> None:
-    """Save a Cosmos-Reason2-2B: 28 layers of 2048, a vision tower of 24 of 1024."""
+def cosmos(scale: int, words: int = 2048) -> Any:
+    """Return a Cosmos-Reason2-2B: 28 layers of 2048, a vision tower of 24 of 1024."""
     import transformers as t
 
     heads = max(1, 16 // scale)
-    config = t.Qwen3VLConfig(
+    return t.Qwen3VLConfig(
         text_config={
             **{"hidden_size": 128 * heads, "num_hidden_layers": 28, "num_attention_heads": heads, "head_dim": 128},
-            **{"num_key_value_heads": max(1, 8 // scale), "intermediate_size": 6144 // scale, "vocab_size": 2048},
+            **{"num_key_value_heads": max(1, 8 // scale), "intermediate_size": 6144 // scale, "vocab_size": words},
             "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20]},
         },
         vision_config={
@@ -102,12 +109,18 @@ def save_cosmos(folder: Path, scale: int) -> None:
             **{"out_hidden_size": 128 * heads, "patch_size": 16, "deepstack_visual_indexes": [5, 11, 17]},
         },
     )
+
+
+def save_cosmos(folder: Path, scale: int) -> None:
+    """Save it, its numbers random."""
+    import transformers as t
+
     save_words(folder, TOKENS["cosmos_reason"], "Qwen2Tokenizer")
-    save_model(folder, t.Qwen3VLForConditionalGeneration, config, **pixels(16))
+    save_model(folder, t.Qwen3VLForConditionalGeneration, cosmos(scale), **pixels(16))
 
 
-def save_tribe(folder: Path, scale: int) -> None:
-    """Save V-JEPA 2 giant (40 of 1408), Wav2Vec2-BERT 2.0 (24 of 1024) and LLaMA 3.2 3B (28 of 3072)."""
+def tribe(scale: int, words: int = 2048) -> dict[str, Any]:
+    """Return V-JEPA 2 giant (40 of 1408), Wav2Vec2-BERT 2.0 (24 of 1024) and LLaMA 3.2 3B (28 of 3072)."""
     import transformers as t
 
     video = t.VJEPA2Config(
@@ -119,13 +132,21 @@ def save_tribe(folder: Path, scale: int) -> None:
         **{"num_hidden_layers": 24, "intermediate_size": 4096 // scale},
     )
     text = t.LlamaConfig(
-        **{"hidden_size": 128 * max(1, 24 // scale), "num_attention_heads": max(1, 24 // scale), "vocab_size": 2048},
+        **{"hidden_size": 128 * max(1, 24 // scale), "num_attention_heads": max(1, 24 // scale), "vocab_size": words},
         **{"num_key_value_heads": max(1, 8 // scale), "num_hidden_layers": 28, "intermediate_size": 8192 // scale},
     )
-    save_model(folder / "video", t.VJEPA2Model, video, **pixels(16))
+    return {"video": video, "audio": audio, "text": text}
+
+
+def save_tribe(folder: Path, scale: int) -> None:
+    """Save them, their numbers random."""
+    import transformers as t
+
+    configs = tribe(scale)
+    save_model(folder / "video", t.VJEPA2Model, configs["video"], **pixels(16))
     sounds = {"num_mel_bins": 80, "stride": 2, "sampling_rate": 16000, "feature_size": 80}
-    save_model(folder / "audio", t.Wav2Vec2BertModel, audio, **sounds)
-    save_model(folder / "text", t.LlamaModel, text)
+    save_model(folder / "audio", t.Wav2Vec2BertModel, configs["audio"], **sounds)
+    save_model(folder / "text", t.LlamaModel, configs["text"])
     save_words(folder / "text", TOKENS["text"], "PreTrainedTokenizerFast")
 
 
@@ -154,6 +175,7 @@ def compare(backbone: Any, repeats: int) -> tuple[np.ndarray, np.ndarray, float]
             window = frames[max(0, number + 1 - held) : number + 1]
             kept = _forget(backbone)
             start = time.perf_counter()
+            _look_at_all(backbone, window)
             wanted = backbone.encode_window(Observation(tuple(window), WORDS))
             anew.append(1e3 * (time.perf_counter() - start))
             _restore(backbone, kept)
@@ -161,6 +183,27 @@ def compare(backbone: Any, repeats: int) -> tuple[np.ndarray, np.ndarray, float]
         if len(anew) >= repeats:
             break
     return np.array(fresh), np.array(anew), worst
+
+
+def _look_at_all(backbone: Any, window: list[Frame]) -> None:
+    """Run the vision tower of a video-language model once over all pictures of a window, as a naive forward does."""
+    import hashlib
+
+    import torch
+
+    if not hasattr(backbone, "layout"):
+        return
+    small = [backbone.layout.fit(frame.rgb) for frame in window]
+    patches = torch.from_numpy(np.concatenate([backbone.layout.patches(picture) for picture in small]))
+    grid = torch.tensor([[1, *backbone.layout.grid]] * len(window), device=backbone.device)
+    with torch.no_grad():
+        output = backbone.model.visual(patches.to(backbone.device, backbone.dtype), grid_thw=grid)
+    deep = getattr(output, "deepstack_features", None) or ()
+    pooled = torch.chunk(output.pooler_output, len(window))
+    layers = list(zip(*(torch.chunk(layer, len(window)) for layer in deep), strict=True)) or [()] * len(window)
+    for picture, tokens, more in zip(small, pooled, layers, strict=True):
+        key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
+        backbone._seen[key] = (tokens, tuple(more))
 
 
 def _forget(backbone: Any) -> dict[str, Any]:
@@ -180,13 +223,14 @@ def _restore(backbone: Any, kept: dict[str, Any]) -> None:
         getattr(backbone, name).update(value)
 
 
-def table(machine: str, scale: int, part: float, repeats: int, device: str, dtype: str) -> None:
+def table(machine: str, scale: int, part: float, repeats: int, device: str, precision: str) -> None:
     """Measure and print one row for each backbone.
 
     :param part: of its depth at which a language model's features are taken, 0 to 1.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
-    print(f"{machine}; {device}, {dtype}, widths 1/{scale}; window of {FRAMES} pictures, interleaved")
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    print(f"{machine}; {device}, {precision}, widths 1/{scale}; window of {FRAMES} pictures, interleaved")
     print("| backbone      | layers | new picture p50 ms | p90 ms | window anew p50 ms | ratio | largest difference |")
     print("|---------------|-------:|-------------------:|-------:|-------------------:|------:|-------------------:|")
     layers = {"qwen_omni": round(36 * part), "cosmos_reason": round(28 * part)}
@@ -194,7 +238,7 @@ def table(machine: str, scale: int, part: float, repeats: int, device: str, dtyp
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder), scale)
             options = {"layer": layers[name]} if name in layers else {"ticks": FRAMES, "pictures": 8, "seconds": 2.0}
-            backbone = load(name, path=folder, precision=dtype, device=device, **options)
+            backbone = load(name, path=folder, precision=precision, device=device, **options)
             fresh, anew, worst = compare(backbone, repeats)
         p50, p90, whole = np.median(fresh), np.percentile(fresh, 90), np.median(anew)
         depth = f"{layers[name]}" if name in layers else "40"
@@ -203,3 +247,34 @@ def table(machine: str, scale: int, part: float, repeats: int, device: str, dtyp
             f"{worst:18.1e} |",
             flush=True,
         )
+
+
+def memory(part: float) -> None:
+    """Print what the published sizes are said to need: weights by precision, windows of 8 pictures, activations.
+
+    :param part: of its depth at which a language model's features are taken, 0 to 1.
+    """
+    import transformers as t
+
+    from neon_ros.encode.backbones.foundation.loading import sketch
+    from neon_ros.encode.backbones.foundation.memory import NOTHING, window_need
+    from neon_ros.encode.backbones.foundation.precision import PRECISIONS, weight_bytes
+
+    print("| backbone                   | weights bf16 GiB | int8 | int4 | cache | activations |")
+    print("|----------------------------|-----------------:|-----:|-----:|------:|------------:|")
+    rows: list[tuple[str, Any, Any, Any]] = []
+    for name, model, config, sound in (
+        ("qwen_omni 3B", t.Qwen2_5OmniThinkerForConditionalGeneration, omni(1, 151936), 1500),
+        ("cosmos_reason 2B", t.Qwen3VLForConditionalGeneration, cosmos(1, 151936), 0),
+    ):
+        config.text_config.num_hidden_layers = round(config.text_config.num_hidden_layers * part)
+        config.tie_word_embeddings = True
+        need = window_need(config, (16, 28), (8, 14), sound, FRAMES, FRAMES // 2, 2)
+        rows.append((f"{name}, {config.text_config.num_hidden_layers} layers", model, config, need))
+    models = {"video": t.VJEPA2Model, "audio": t.Wav2Vec2BertModel, "text": t.LlamaModel}
+    rows += [(f"tribe_v2 {name}", models[name], config, NOTHING) for name, config in tribe(1, 128256).items()]
+    for name, model, config, need in rows:
+        outline = sketch(model, config)
+        bf16, int8, int4 = (weight_bytes(outline, PRECISIONS[bits]) / 2**30 for bits in ("bf16", "int8", "int4"))
+        rest = [f"{value / 2**30:.2f}" if need.cache else "" for value in (need.cache, need.activations)]
+        print(f"| {name:<26} | {bf16:16.2f} | {int8:4.2f} | {int4:4.2f} | {rest[0]:>5} | {rest[1]:>11} |", flush=True)

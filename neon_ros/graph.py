@@ -36,6 +36,7 @@ BACKBONES = (
     *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
     *sorted(entry_points(group="neon_ros.backbones").names),  # from other packages
 )
+PRECISIONS = (AUTO, "fp32", "bf16", "fp16", "int8", "int4")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -62,6 +63,9 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("robot", "what to connect to: the simulated G1 or a real one", "sim", ("sim", "real")),
         Argument("backbone", "frozen backbone that turns picture and words into features", "compact", BACKBONES),
         Argument("backbone_path", "folder of the backbone's weights; auto for one that ships with its weights", AUTO),
+        Argument("precision", "fp32, bf16, fp16, int8 or int4; auto leaves it to the backbone", AUTO, PRECISIONS),
+        Argument("device", "cpu or cuda; auto leaves it to the backbone", AUTO, (AUTO, "cpu", "cuda")),
+        Argument("image_transport", "read pictures raw or compressed (JPEG, PNG)", "raw", ("raw", "compressed")),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
         Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
@@ -161,6 +165,7 @@ _APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
 _EYES = ("robot", "backbone", "backbone_path", "instruction")
+_SIGHT = ("precision", "device", "image_transport")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "g1_bringup": ((), tuple(ARGUMENTS)),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
@@ -177,7 +182,7 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "backbone": (
         ("backbone",),
-        ("robot", "backbone", "backbone_path", "instruction", "ros_domain", "params_file", "image_topic"),
+        (*_EYES, *_SIGHT, "ros_domain", "params_file", "image_topic"),
     ),
 }
 """Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""
@@ -359,7 +364,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     if values["local_backbone"] == "true":
         words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
         path = {"path": values["backbone_path"]} if values["backbone_path"] else {}
-        yield node("backbone", {"backbone": values["backbone"], **path, **words}, image)
+        sight = {name: values[name] for name in _SIGHT if values[name] not in (AUTO, ARGUMENTS[name].default)}
+        yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)

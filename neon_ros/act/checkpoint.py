@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.manifest import WEIGHTS_FILE, WHOLE_FORMAT, Manifest, carried, load_manifest, read_checked
+from neon_ros.act.manifest import (
+    JUDGE,
+    WEIGHTS_FILE,
+    WHOLE_FORMAT,
+    Manifest,
+    carried,
+    load_manifest,
+    read_checked,
+)
 from neon_ros.errors import CheckpointError, refuse
 
 Weights = dict[str, NDArray[np.float32]]
@@ -49,7 +57,7 @@ class Checkpoint:
         model = read_checked(path, self.manifest.files[path.name])
         if self.manifest.format == WHOLE_FORMAT:
             return whole_graph(model, self.manifest, str(path))
-        return join_graph(model, part_weights(self.weights, part), str(path))
+        return join_graph(model, part_weights(self.weights, "head" if part == JUDGE else part), str(path))
 
 
 def open_checkpoint(folder: Path | str, *, backbone: str | None = None, mode: str | None = None) -> Checkpoint:

@@ -1,7 +1,7 @@
 """The heads by name: which one answers is a launch argument, ``head:=``.
 
-``mlp`` runs the trained checkpoint, ``hold`` keeps the joints of the capture (to try the command path on a robot
-without a policy); :func:`random_head` is the same network with its weights drawn anew, the baseline of an evaluation.
+Those of :data:`TRAINED` run a checkpoint, ``hold`` keeps the joints of the capture (to try the command path on a robot
+without a policy); :func:`random_head` is a checkpoint with its weights drawn anew, the baseline of an evaluation.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Head(Protocol):
         lidar: ArrayLike | None = None,
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+        prefix: ArrayLike | None = None,
+        seed: int = 0,
     ) -> HeadOutput:
         """Return the chunk for one capture."""
         ...
@@ -100,6 +102,8 @@ class HoldHead:
         lidar: ArrayLike | None = None,
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+        prefix: ArrayLike | None = None,
+        seed: int = 0,
     ) -> HeadOutput:
         """Return the held joints at every step, and no base velocity.
 
@@ -116,7 +120,7 @@ class HoldHead:
         self._held = None
 
 
-_MEASURED = ("grid", "pick", "scale")
+_MEASURED = ("grid", "pick", "scale", "bound", "owner")
 """Matrices that are facts about the robot and the data, not skill."""
 
 
@@ -174,20 +178,32 @@ def hold_manifest(mode: str, horizon: int = 16, dt: float = 0.02) -> Manifest:
     )
 
 
-def _mlp(folder: Path | None, mode: str, runtime: Runtime) -> Head:
-    if folder is None:
-        raise ConfigError(refuse("checkpoint", "none", "the folder of a checkpoint for head mlp"))
-    checkpoint = open_checkpoint(folder, mode=mode)
-    if checkpoint.manifest.head != "mlp":
-        raise CheckpointError(refuse(f"head of checkpoint {folder}", checkpoint.manifest.head, "mlp"))
-    return Policy(checkpoint, runtime)
+TRAINED: tuple[str, ...] = ("mlp", "flow_matching", "dit", "state_relative", "ensemble")
+"""Heads that need a checkpoint; docs/heads.md says which one when."""
+
+
+def _trained(name: str) -> Callable[[Path | None, str, Runtime], Head]:
+    """Return what opens a checkpoint of the head called ``name`` and of no other."""
+
+    def opened(folder: Path | None, mode: str, runtime: Runtime) -> Head:
+        if folder is None:
+            raise ConfigError(refuse("checkpoint", "none", f"the folder of a checkpoint for head {name}"))
+        checkpoint = open_checkpoint(folder, mode=mode)
+        if checkpoint.manifest.head != name:
+            raise CheckpointError(refuse(f"head of checkpoint {folder}", checkpoint.manifest.head, name))
+        return Policy(checkpoint, runtime)
+
+    return opened
 
 
 def _hold(folder: Path | None, mode: str, runtime: Runtime) -> Head:
     return HoldHead(hold_manifest(mode))
 
 
-HEADS: dict[str, Callable[[Path | None, str, Runtime], Head]] = {"mlp": _mlp, "hold": _hold}
+HEADS: dict[str, Callable[[Path | None, str, Runtime], Head]] = {
+    **{name: _trained(name) for name in TRAINED},
+    "hold": _hold,
+}
 """What ``head:=`` accepts."""
 
 

@@ -23,6 +23,11 @@ WHOLE_FORMAT = "neon-onnx-1"
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
 PARTS: tuple[str, ...] = ("proprio", "lidar", "eef", "head")
+JUDGE = "judge"
+"""Graph that some checkpoints have beside their parts: one look of the head, with the head's weights, at a draft."""
+GRAPHS: tuple[str, ...] = (*PARTS, JUDGE)
+MORE_OUTPUTS: tuple[str, ...] = ("gate",)
+"""Outputs that a head may have beside the chunk."""
 MODALITIES: tuple[str, ...] = ("backbone", "lidar", "proprio", "eef")
 """Order of the columns of ``present`` and ``age``."""
 
@@ -206,8 +211,8 @@ def check_manifest(manifest: Manifest, where: str) -> None:
         if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
             raise wrong(f"files[{name}]", digest, "a sha256 in lower-case hex")
     for part in manifest.graphs:
-        if part not in PARTS:
-            raise wrong("graphs", part, ", ".join(PARTS))
+        if part not in GRAPHS:
+            raise wrong("graphs", part, ", ".join(GRAPHS))
         if f"{part}.onnx" not in manifest.files:
             raise wrong("files", sorted(manifest.files), f"{part}.onnx for the graph {part}")
     if "head" in manifest.graphs:
@@ -220,7 +225,7 @@ def _check_head(manifest: Manifest, wrong: Any) -> None:
         "q_chunk": (1, manifest.horizon, len(manifest.joint_names)),
         "base_velocity": (1, manifest.horizon, 3),
     }
-    if graph.outputs != outputs:
+    if {name: shape for name, shape in graph.outputs.items() if name not in MORE_OUTPUTS} != outputs:
         raise wrong("graphs.head.outputs", graph.outputs, outputs)
     for name, shape in manifest.backbone.tensors.items():
         if graph.inputs.get(name) != (1, *shape):

@@ -32,10 +32,12 @@ class HeadOutput(NamedTuple):
 
     :param q: float32 (H, J) [rad], columns as in the manifest's ``joint_names``.
     :param base_velocity: float32 (H, 3) [m/s, m/s, rad/s].
+    :param gate: weight of each expert (E,), 0 for those that slept; ``None`` from a head without experts.
     """
 
     q: FloatArray
     base_velocity: FloatArray
+    gate: FloatArray | None = None
 
 
 class Graph:
@@ -152,6 +154,8 @@ class Policy:
         lidar: ArrayLike | None = None,
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
+        prefix: ArrayLike | None = None,
+        seed: int = 0,
     ) -> HeadOutput:
         """Return the chunk for one capture.
 
@@ -163,8 +167,38 @@ class Policy:
         :param lidar: features (128,) or ``None``.
         :param eef: features (64,) or ``None``.
         :param age: seconds since the capture of backbone, lidar, proprio, eef (4,); capped at :data:`MAX_AGE`.
+        :param prefix: the first K steps as they are already being executed (K, J) [rad], at most H; the chunk goes on
+            from them.  A head that was not trained for it ignores it.
+        :param seed: of the noise that a chunk begins from; the same seed gives the same chunk.
         :raises ContractError: on a wrong shape, a value that is not finite, a negative age, or an output not finite.
         """
+        feed = self.feed(q, vision, text, text_mask, proprio, lidar, eef, age)
+        spec = self.manifest.graphs["head"].inputs
+        if "noise" in spec:
+            feed["noise"] = self.noise(seed)
+        if "prefix" in spec:
+            feed |= self._committed(prefix)
+        output = self._head(feed)
+        gate = output["gate"][0] if "gate" in output else None
+        return HeadOutput(output["q_chunk"][0], output["base_velocity"][0], gate)
+
+    def noise(self, seed: int) -> NDArray[np.float32]:
+        """Return the noise (1, H, J + 3) that ``seed`` stands for."""
+        shape = (1, self.manifest.horizon, len(self.manifest.joint_names) + 3)
+        return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+    def feed(
+        self,
+        q: ArrayLike,
+        vision: ArrayLike | None,
+        text: ArrayLike | None,
+        text_mask: ArrayLike | None,
+        proprio: ArrayLike | None,
+        lidar: ArrayLike | None,
+        eef: ArrayLike | None,
+        age: ArrayLike,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the checked inputs of fusion; see :meth:`act`."""
         backbone = {"vision": vision, "text": text, "text_mask": text_mask}
         given = [name for name, value in backbone.items() if value is not None]
         if given and len(given) != len(backbone):
@@ -181,8 +215,17 @@ class Policy:
         feed["present"] = present[None]
         feed["age"] = (np.minimum(ages, MAX_AGE) * present)[None].astype(np.float32)
         feed["q"] = checked_array("q", q, (NUM_JOINTS,))[None]
-        output = self._head(feed)
-        return HeadOutput(output["q_chunk"][0], output["base_velocity"][0])
+        return feed
+
+    def _committed(self, prefix: ArrayLike | None) -> dict[str, NDArray[np.float32]]:
+        horizon, joints = self.manifest.horizon, len(self.manifest.joint_names)
+        steps, mask = np.zeros((1, horizon, joints), np.float32), np.zeros((1, horizon), np.float32)
+        if prefix is not None:
+            given = checked_array("prefix", prefix, (None, joints))
+            if len(given) > horizon:
+                raise ContractError(refuse("prefix steps", len(given), f"at most {horizon}"))
+            steps[0, : len(given)], mask[0, : len(given)] = given, 1.0
+        return {"prefix": steps, "prefix_mask": mask}
 
     def reset(self) -> None:
         """Forget what came before: nothing, as a policy keeps no memory between calls."""

@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "view": "show the running system in a browser",
     "record": "record the running system, or demonstrations of a task",
     "replay": "play a recording back, with the view",
+    "backbone": "look a backbone over, see demonstrations again with it, export its vision tower",
     "train": "train an action head",
     "export": "write a checkpoint as ONNX files that stand alone, for the edge as int8",
     "eval": "judge a head closed loop",

@@ -10,13 +10,16 @@ from neon_ros.errors import ConfigError, refuse
 
 USAGE = """usage: neon record demos --out FOLDER [--task touch|point_at|push|lift|follow|walk_touch]
                          [--episodes 700] [--seed 0] [--workers 2]
-                         [--backbone compact] [--kind episode|glimpse|correction] [--checkpoint FOLDER]
+                         [--backbone compact] [--kind episode|glimpse|correction] [--checkpoint FOLDER] [--pictures]
 
 Let the scripted expert act in the simulator, seen by the head camera and the LiDAR, and keep one shard per episode.
 Episodes that are already there are kept; the same seed gives the same episodes.  A glimpse is a shard whose frames each
 show another scene, without physics in between; in a correction the policy of --checkpoint acts and the expert labels.
+--pictures keeps what the camera showed, for `neon backbone features`: about 4 MB an episode.
 """
-FLAGS = dict.fromkeys(("out", "task", "episodes", "seed", "workers", "backbone", "kind", "checkpoint"), True)
+FLAGS = dict.fromkeys(("out", "task", "episodes", "seed", "workers", "backbone", "kind", "checkpoint"), True) | {
+    "pictures": False
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -41,6 +44,7 @@ def run(arguments: Sequence[str]) -> int:
         task=task,
         policy=given.flags.get("checkpoint", ""),
         backbone=given.flags.get("backbone", "compact"),
+        pictures="pictures" in given.flags,
     )
     workers = words.whole("--workers", given.flags.get("workers", "2"))
     made = generate(config, out, workers, _progress)

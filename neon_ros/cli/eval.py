@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neon_ros.learn.evaluate import EvalConfig
 
 USAGE = """usage: neon eval [--task touch] [--episodes 100] [--seed 0] [--checkpoint FOLDER] [--graph] [--only NAME,...]
+                 [--eyes FOLDER]
        neon eval --suite tabletop [--tasks touch,push,...] [--agents policy,expert,...] [--variants plain,...]
                  [--held pairs,...] [--episodes 50] [--seed 0] [--head mlp | --checkpoint FOLDER] [--write FILE.md]
 
@@ -22,6 +23,7 @@ colour-shape pairs and sentences that training never showed.  Evaluation seeds n
 
   --graph       through the real nodes, the real topics and the robot's own DDS, in real time (about 10 s an episode);
                 without it in one process, faster than real time
+  --eyes        demonstrations seen by another backbone, which is then the policy's (`neon backbone features`)
   --only        some of: policy, blind, wordless, random, expert, heldout_pairs, heldout_phrasings
 
   --suite       all tasks at the table instead of one: docs/tasks.md
@@ -33,7 +35,10 @@ colour-shape pairs and sentences that training never showed.  Evaluation seeds n
   --write       also write the tables as a page, with command, machine, date and versions
 """
 EXAMS = ("policy", "blind", "wordless", "random", "expert", "heldout_pairs", "heldout_phrasings")
-FLAGS = {**dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only", *suite.FLAGS), True), "graph": False}
+FLAGS = {
+    **dict.fromkeys(("task", "episodes", "seed", "checkpoint", "only", "eyes", *suite.FLAGS), True),
+    "graph": False,
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,12 +70,16 @@ def run(arguments: Sequence[str]) -> int:
 
     checkpoint = Path(flags.get("checkpoint") or shipped_checkpoint("mlp"))
     if graph:
+        if "eyes" in flags:
+            raise ConfigError(
+                refuse("--eyes", "with --graph", "without; the graph takes backbone:= and backbone_path:=")
+            )
         from neon_ros.cli.exam import examine
 
         results = examine(checkpoint, episodes, seed, only, given.assigned)
     else:
         words.nothing_else(given)
-        results = _in_process(checkpoint, episodes, seed, only)
+        results = _in_process(checkpoint, episodes, seed, only, flags.get("eyes", ""))
     from neon_ros.learn.statistics import table
 
     print(f"task touch, {episodes} episodes each, seed {seed}, checkpoint {checkpoint}")
@@ -78,15 +87,23 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _in_process(checkpoint: Path, episodes: int, seed: int, only: Sequence[str]) -> list[Any]:
+def _in_process(checkpoint: Path, episodes: int, seed: int, only: Sequence[str], data: str) -> list[Any]:
     """Return the results of the exams in one process."""
     from neon_ros.act.heads import random_head
     from neon_ros.act.policy import load_policy
     from neon_ros.encode.backbones import load
     from neon_ros.learn.agents import Agent, PolicyAgent
     from neon_ros.learn.evaluate import Examiner
+    from neon_ros.learn.features import eyes_of
 
-    policy, backbone = load_policy(checkpoint), load("compact")
+    eyes = eyes_of(Path(data)) if data else None
+    if data and eyes is None:
+        raise ConfigError(refuse("--eyes", data, "a folder made by `neon backbone features`"))
+    policy, backbone = load_policy(checkpoint), eyes.load() if eyes else load("compact")
+    if policy.manifest.backbone.model_id != backbone.model_id:
+        raise ConfigError(
+            refuse("backbone", backbone.model_id, f"{policy.manifest.backbone.model_id}, of {checkpoint}")
+        )
     examiner = Examiner()
     agents: dict[str, Any] = {
         "blind": lambda: PolicyAgent(policy, backbone, blind=True),

@@ -19,16 +19,20 @@ from torch import nn
 from neon_ros.act.checkpoint import Checkpoint, Weights, open_checkpoint, split_graph
 from neon_ros.act.manifest import (
     FORMAT,
+    JUDGE,
     MODALITIES,
     PARTS,
     WEIGHTS_FILE,
     BackboneSpec,
     GraphSpec,
     Manifest,
+    Shapes,
     save_manifest,
     sha256_of,
 )
-from neon_ros.act.networks.mlp import MlpConfig, NeonModel, count_parameters
+from neon_ros.act.networks.config import BASE, HeadConfig
+from neon_ros.act.networks.flow import FlowHead
+from neon_ros.act.networks.model import NeonModel, count_parameters, graph_module
 from neon_ros.act.policy import Graph
 from neon_ros.encode.eef import EEF_SIZE
 from neon_ros.encode.networks import EEF_FEATURES, LIDAR_FEATURES, PROPRIO_FEATURES
@@ -65,30 +69,42 @@ class ExportSpec:
     half: bool = True
 
 
-def graph_specs(config: MlpConfig) -> dict[str, GraphSpec]:
-    """Return the inputs and outputs of each part."""
-    return {
+def graph_specs(model: NeonModel) -> dict[str, GraphSpec]:
+    """Return the inputs and outputs of each graph."""
+    config, head = model.head.config, model.head
+    joints = len(config.joint_indices)
+    extra = {
+        "noise": (1, config.horizon, joints + BASE),
+        "prefix": (1, config.horizon, joints),
+        "prefix_mask": (1, config.horizon),
+        "gate": (1, config.experts),
+        "draft": (1, config.horizon, joints),
+    }
+    fused: Shapes = {
+        "vision": (1, config.rows * config.columns, config.channels),
+        "text": (1, config.words, config.text_size),
+        "text_mask": (1, config.words),
+        "proprio": (1, PROPRIO_FEATURES),
+        "lidar": (1, LIDAR_FEATURES),
+        "eef": (1, EEF_FEATURES),
+        "present": (1, len(MODALITIES)),
+        "age": (1, len(MODALITIES)),
+        "q": (1, NUM_JOINTS),
+    }
+    chunk: Shapes = {"q_chunk": (1, config.horizon, joints), "base_velocity": (1, config.horizon, BASE)}
+    specs = {
         "proprio": GraphSpec({"proprio": (1, PROPRIO_SIZE)}, {"features": (1, PROPRIO_FEATURES)}),
         "lidar": GraphSpec({"points": (1, "N", 3), "mask": (1, "N")}, {"features": (1, LIDAR_FEATURES)}),
         "eef": GraphSpec({"eef": (1, EEF_SIZE)}, {"features": (1, EEF_FEATURES)}),
         "head": GraphSpec(
-            {
-                "vision": (1, config.rows * config.columns, config.channels),
-                "text": (1, config.words, config.text_size),
-                "text_mask": (1, config.words),
-                "proprio": (1, PROPRIO_FEATURES),
-                "lidar": (1, LIDAR_FEATURES),
-                "eef": (1, EEF_FEATURES),
-                "present": (1, len(MODALITIES)),
-                "age": (1, len(MODALITIES)),
-                "q": (1, NUM_JOINTS),
-            },
-            {
-                "q_chunk": (1, config.horizon, len(config.joint_indices)),
-                "base_velocity": (1, config.horizon, 3),
-            },
+            {**fused, **{name: extra[name] for name in head.EXTRA_INPUTS}},
+            {**chunk, **{name: extra[name] for name in head.EXTRA_OUTPUTS}},
         ),
     }
+    if isinstance(head, FlowHead):
+        judged = {name: extra[name] for name in ("noise", "draft")}
+        specs[JUDGE] = GraphSpec({**fused, **judged}, dict(chunk))
+    return specs
 
 
 def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manifest:
@@ -107,11 +123,12 @@ def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manif
     scratch = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    graphs = graph_specs(config)
+    graphs = graph_specs(model)
     shape = _scrambled(config)
-    for part in PARTS:
-        bare, values = split_graph(_export(getattr(shape, part), graphs[part]))
-        _same_weights(part, values, shape)
+    for part, graph in graphs.items():
+        module = graph_module(shape, part)
+        bare, values = split_graph(_export(module, graph))
+        _same_weights(part, values, module)
         (scratch / f"{part}.onnx").write_bytes(bare)
     (scratch / WEIGHTS_FILE).write_bytes(save(stored))
     channels = {
@@ -122,7 +139,7 @@ def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manif
     manifest = Manifest(
         format=FORMAT,
         head_id=spec.head_id,
-        head="mlp",
+        head=config.head,
         task=spec.task,
         mode=spec.mode,
         joint_names=tuple(JOINT_NAMES[i] for i in config.joint_indices),
@@ -131,7 +148,7 @@ def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manif
         backbone=BackboneSpec(spec.model_id, channels),
         modalities=spec.modalities,
         graphs=graphs,
-        files={name: sha256_of(scratch / name) for name in (*(f"{part}.onnx" for part in PARTS), WEIGHTS_FILE)},
+        files={name: sha256_of(scratch / name) for name in (*(f"{part}.onnx" for part in graphs), WEIGHTS_FILE)},
         parameters=count_parameters(model, PARTS),
         training={**spec.training, "network": json.loads(json.dumps(asdict(config)))},
     )
@@ -152,7 +169,7 @@ def verify_export(model: NeonModel, checkpoint: Checkpoint, draws: int = 4, seed
     generator = np.random.default_rng(seed)
     worst = 0.0
     for part, spec in checkpoint.manifest.graphs.items():
-        graph, module = Graph(checkpoint, part), getattr(model, part)
+        graph, module = Graph(checkpoint, part), graph_module(model, part)
         for draw in range(draws):
             feed = _random_feed(spec, generator, points=1 + 37 * draw)
             with torch.no_grad():
@@ -169,7 +186,7 @@ def verify_export(model: NeonModel, checkpoint: Checkpoint, draws: int = 4, seed
     return worst
 
 
-def load_model(checkpoint: Checkpoint, config: MlpConfig) -> NeonModel:
+def load_model(checkpoint: Checkpoint, config: HeadConfig) -> NeonModel:
     """Return the torch network with the weights of a checkpoint, to train on or to compare.
 
     :raises CheckpointError: when the weights are for a network of another shape.
@@ -220,7 +237,7 @@ def _export(module: nn.Module, spec: GraphSpec) -> bytes:
     return buffer.getvalue()
 
 
-def _scrambled(config: MlpConfig) -> NeonModel:
+def _scrambled(config: HeadConfig) -> NeonModel:
     """Return a network of which no two weights are alike: the exporter merges initialisers of equal value."""
     model = NeonModel(config)
     with torch.no_grad():
@@ -229,9 +246,9 @@ def _scrambled(config: MlpConfig) -> NeonModel:
     return model.eval()
 
 
-def _same_weights(part: str, values: Mapping[str, NDArray[np.float32]], model: NeonModel) -> None:
+def _same_weights(part: str, values: Mapping[str, NDArray[np.float32]], module: nn.Module) -> None:
     """Refuse a graph whose initialisers are not exactly the weights of the part."""
-    wanted = {name: value.numpy() for name, value in getattr(model, part).state_dict().items()}
+    wanted = {name: value.numpy() for name, value in module.state_dict().items()}
     wrong = sorted(set(values) ^ set(wanted)) or [n for n in wanted if not np.array_equal(values[n], wanted[n])]
     if wrong:
         raise CheckpointError(refuse(f"initialisers of {part}.onnx", wrong, "exactly the weights of the part"))
@@ -242,7 +259,7 @@ def _random_feed(spec: GraphSpec, generator: np.random.Generator, points: int) -
     for name, shape in spec.inputs.items():
         sizes = [size if isinstance(size, int) else points for size in shape]
         feed[name] = generator.normal(0.0, 0.5, sizes).astype(np.float32)
-        if name in ("present", "text_mask", "mask"):
+        if name in ("present", "text_mask", "mask", "prefix_mask"):
             feed[name] = (feed[name] > 0).astype(np.float32)
         elif name == "age":
             feed[name] = np.abs(feed[name])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from neon_ros.data.episode import load_shard, save_shard
 from neon_ros.errors import ConfigError, ContractError, refuse
+from neon_ros.learn.features import load_pictures, save_pictures
 from neon_ros.learn.recorder import GenerateConfig, Recorder
 from neon_ros.learn.tasks.recorder import recorder_of
 from neon_ros.sim.things import COLOURS, SHAPES
@@ -34,7 +35,7 @@ def generate(
         raise ConfigError(refuse("record workers", workers, "a whole number from 1 to 64"))
     _agree(config, folder)
     wanted = range(config.seed, config.seed + config.episodes)
-    missing = [number for number in wanted if not _is_whole(folder / shard_name(config.kind, number))]
+    missing = [number for number in wanted if not _is_whole(folder, shard_name(config.kind, number), config.pictures)]
     if progress is not None:
         progress(len(wanted) - len(missing), len(wanted), float("nan"))
     started = time.monotonic()
@@ -65,16 +66,21 @@ def _begin(config: GenerateConfig, folder: str) -> None:
 def _record(number: int) -> int:
     if _recorder is None:
         raise ConfigError(refuse("recorder", "none", "a worker that has begun"))
-    save_shard(_folder / shard_name(_recorder.config.kind, number), _recorder.shard(number))
+    shard, name = _recorder.shard(number), shard_name(_recorder.config.kind, number)
+    if _recorder.config.pictures:
+        save_pictures(_folder, name, shard.pop("pictures"))
+    save_shard(_folder / name, shard)
     return number
 
 
-def _is_whole(path: Path) -> bool:
-    """Return whether the shard is there and can be read; a broken one is recorded anew."""
-    if not path.exists():
+def _is_whole(folder: Path, name: str, pictures: bool) -> bool:
+    """Return whether the shard is there and can be read, with its pictures if wanted; a broken one is recorded anew."""
+    if not (folder / name).exists():
         return False
     try:
-        load_shard(path)
+        load_shard(folder / name)
+        if pictures:
+            load_pictures(folder, name)
     except ContractError:
         return False
     return True

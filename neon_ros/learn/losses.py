@@ -1,4 +1,4 @@
-"""What training minimises: the chunk itself, and three helps that tell the network where to look."""
+"""What training minimises beside a head's own loss: three helps that tell fusion where to look."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neon_ros.act.networks.fusion import PLACE_UNIT
 from neon_ros.act.networks.grounding import Grounded
-from neon_ros.act.networks.mlp import PLACE_UNIT, Prediction
 
 
 @dataclass(frozen=True)
 class Truth:
     """What the simulator knows of B samples and K things on the table.
 
-    :param offsets: expert's chunk minus q, in units of the head's scale (B, H, J).
     :param place: centre of the target in the pelvis frame (B, 3) [m].
     :param target: which thing is the target (B,).
     :param seen: whether the thing is in the picture (B, K).
@@ -24,7 +23,6 @@ class Truth:
     :param same: whether a thing agrees with the words in colour, in shape (B, 2, K).
     """
 
-    offsets: Tensor
     place: Tensor
     target: Tensor
     seen: Tensor
@@ -55,16 +53,6 @@ def far_from_all(uv: Tensor, seen: Tensor, rows: int, columns: int, distance: fl
     return ~near.any(1).flatten(1)
 
 
-def chunk_loss(said: Prediction, truth: Truth) -> Tensor:
-    """Return the mean absolute error of the offsets, in units of their own spread per step and joint."""
-    return (said.offsets - truth.offsets).abs().mean()
-
-
-def base_loss(said: Prediction) -> Tensor:
-    """Return the mean absolute base velocity: this task wants the robot to stand."""
-    return said.base_velocity.abs().mean()
-
-
 def match_loss(grounded: Grounded, truth: Truth, shares: Tensor, background: Tensor) -> Tensor:
     """Return how wrongly each *what* slot says of each thing, and of the empty table, whether it matches the words.
 
@@ -92,9 +80,12 @@ def attention_loss(grounded: Grounded, truth: Truth, shares: Tensor) -> Tensor:
     return (wrong * counts).sum() / (counts.sum() + 1e-6)
 
 
-def place_loss(said: Prediction, truth: Truth) -> Tensor:
-    """Return the mean absolute error of the target's position in units of 0.1 m, for targets in the picture."""
-    row = torch.arange(len(truth.target), device=said.place.device)
+def place_loss(place: Tensor, truth: Truth) -> Tensor:
+    """Return the mean absolute error of the target's position in units of 0.1 m, for targets in the picture.
+
+    :param place: what fusion says (B, 3) [m].
+    """
+    row = torch.arange(len(truth.target), device=place.device)
     counts = truth.seen[row, truth.target]  # (B,)
-    wrong = (said.place - truth.place).abs().mean(-1) / PLACE_UNIT
+    wrong = (place - truth.place).abs().mean(-1) / PLACE_UNIT
     return (wrong * counts).sum() / (counts.sum() + 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neon_ros.act.manifest import MODALITIES
-from neon_ros.act.networks.mlp import NeonModel
+from neon_ros.act.networks.config import ACTIONS
+from neon_ros.act.networks.fusion import Context
+from neon_ros.act.networks.head import Chance
+from neon_ros.act.networks.model import NeonModel
 from neon_ros.learn import losses
 from neon_ros.learn.dataset import Batch, Demonstrations, Sentences, draw_batch
 from neon_ros.learn.presets import Preset
@@ -25,6 +29,7 @@ class Losses(NamedTuple):
     match: Tensor
     attention: Tensor
     place: Tensor
+    balance: Tensor
 
 
 def add_chance(batch: Batch, preset: Preset, generator: np.random.Generator) -> None:
@@ -41,6 +46,11 @@ def add_chance(batch: Batch, preset: Preset, generator: np.random.Generator) -> 
     inputs["present"] = (generator.random((samples, len(MODALITIES))) >= chance).astype(np.float32)
     ages = generator.random((samples, len(MODALITIES)), dtype=np.float32) * np.float32(preset.max_age)
     inputs["age"] = ages * inputs["present"]
+    horizon = batch.rows["chunks"].shape[1]
+    batch.rows["noise"] = generator.standard_normal((samples, horizon, ACTIONS), dtype=np.float32)
+    batch.rows["time"] = generator.random(samples, dtype=np.float32)
+    committed = generator.integers(0, preset.committed + 1, samples)
+    batch.rows["committed"] = np.minimum(committed, horizon - 1)
     _ablate(inputs, preset)
 
 
@@ -59,40 +69,40 @@ def _ablate(inputs: dict[str, NDArray[Any]], preset: Preset) -> None:
 
 def loss_of(model: NeonModel, batch: Batch, preset: Preset) -> Losses:
     """Return the losses of one batch."""
-    config = model.head.config
     inputs = {name: torch.from_numpy(value) for name, value in batch.inputs.items()}
     rows = {name: torch.from_numpy(value) for name, value in batch.rows.items()}
-    said = model.predict(inputs, len(inputs["text"]) // len(inputs["q"]))
-    here = rows["q"][:, None, list(config.joint_indices)]
-    truth = losses.Truth(
-        offsets=(rows["chunks"] - here) / model.head.scale,
-        place=rows["place"],
-        target=rows["target"],
-        seen=rows["seen"],
-        uv=rows["uv"],
-        same=rows["same"],
+    context = model.context(inputs, len(inputs["text"]) // len(inputs["q"]))
+    chance = Chance(rows["noise"], rows["time"], rows["committed"])
+    own = model.head.loss(context, labels_of(model, rows, context), chance)
+    match = attention = place = torch.zeros(())
+    if preset.ablation == "none" and not preset.freeze:
+        match, attention, place = _helps(model, inputs, rows, context)
+    total = own.total + preset.match_weight * match + preset.attention_weight * attention + preset.place_weight * place
+    return Losses(total, own.total, match, attention, place, own.balance)
+
+
+def labels_of(model: NeonModel, rows: Mapping[str, Tensor], context: Context) -> Tensor:
+    """Return the expert's chunks, joints and base velocity, in the units of the head (B, H, 32)."""
+    return model.head.to_actions(rows["chunks"], rows["base"], context.here)
+
+
+def _helps(
+    model: NeonModel, inputs: dict[str, Tensor], rows: dict[str, Tensor], context: Context
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the words, the attention and the place got wrong."""
+    config = model.head.config
+    truth = losses.Truth(rows["place"], rows["target"], rows["seen"], rows["uv"], rows["same"])
+    shares = losses.corners(truth.uv, config.rows, config.columns)
+    told = inputs["text_mask"].amax(1) * inputs["present"][:, 0]  # nothing to find without words and picture
+    looked = inputs["vision"].abs().amax((1, 2)).repeat_interleave(len(told) // len(inputs["q"])) > 0
+    truth = replace(truth, seen=truth.seen * (told * looked).unsqueeze(1))
+    background = losses.far_from_all(truth.uv, truth.seen, config.rows, config.columns)
+    background = background & (told * looked > 0).unsqueeze(1)
+    return (
+        losses.match_loss(context.grounded, truth, shares, background),
+        losses.attention_loss(context.grounded, truth, shares),
+        losses.place_loss(context.place, truth),
     )
-    chunk = losses.chunk_loss(said, truth)
-    zero = torch.zeros(())
-    match = attention = place = zero
-    if preset.ablation == "none":
-        shares = losses.corners(truth.uv, config.rows, config.columns)
-        told = inputs["text_mask"].amax(1) * inputs["present"][:, 0]  # nothing to find without words and picture
-        looked = inputs["vision"].abs().amax((1, 2)).repeat_interleave(len(told) // len(inputs["q"])) > 0
-        truth = replace(truth, seen=truth.seen * (told * looked).unsqueeze(1))
-        background = losses.far_from_all(truth.uv, truth.seen, config.rows, config.columns)
-        background = background & (told * looked > 0).unsqueeze(1)
-        match = losses.match_loss(said.grounded, truth, shares, background)
-        attention = losses.attention_loss(said.grounded, truth, shares)
-        place = losses.place_loss(said, truth)
-    total = (
-        chunk
-        + 0.1 * losses.base_loss(said)
-        + preset.match_weight * match
-        + preset.attention_weight * attention
-        + preset.place_weight * place
-    )
-    return Losses(total, chunk, match, attention, place)
 
 
 @torch.no_grad()
@@ -115,15 +125,17 @@ def validate(
         batch.inputs["present"] = np.ones((samples, len(MODALITIES)), dtype=np.float32)
         batch.inputs["age"] = np.zeros((samples, len(MODALITIES)), dtype=np.float32)
         _ablate(batch.inputs, preset)
-        said = model.predict({name: torch.from_numpy(value) for name, value in batch.inputs.items()}, 2)
+        context = model.context({name: torch.from_numpy(value) for name, value in batch.inputs.items()}, 2)
+        rows = {name: torch.from_numpy(batch.rows[name]) for name in ("chunks", "base")}
+        truth = labels_of(model, rows, context)
+        noise = torch.from_numpy(generator.standard_normal(truth.shape, dtype=np.float32))
+        nothing = torch.zeros(1, *truth.shape[1:])
+        said = model.head.sample(context, noise * model.head.acts, nothing, nothing[..., 0])[0]
+        chunk.append(float(model.head.error(said, truth)) * np.ones(samples))
         config = model.head.config
-        offsets = (
-            batch.rows["chunks"] - batch.rows["q"][:, None, list(config.joint_indices)]
-        ) / model.head.scale.numpy()
-        chunk.append(np.abs(said.offsets.numpy() - offsets).mean((1, 2)))
-        place.append(np.linalg.norm(said.place.numpy() - batch.rows["place"], axis=1))
+        place.append(np.linalg.norm(context.place.numpy() - batch.rows["place"], axis=1))
         shares = losses.corners(torch.from_numpy(batch.rows["uv"]), config.rows, config.columns)
-        looked_at = torch.matmul(shares, said.grounded.attention.unsqueeze(-1)).squeeze(-1).argmax(1)
+        looked_at = torch.matmul(shares, context.grounded.attention.unsqueeze(-1)).squeeze(-1).argmax(1)
         target.append(looked_at.numpy() == batch.rows["target"])
     return {
         "val_chunk": float(np.concatenate(chunk).mean()),

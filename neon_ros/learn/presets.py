@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from neon_ros.act.heads import TRAINED
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.resources import share
 from neon_ros.robot.modes import control_mode
 
 FOLDER = "config/presets"
+REFINEMENTS: tuple[str, ...] = ("relu2", "rms_norm", "residual_scale", "skips", "cap")
 ABLATIONS: tuple[str, ...] = ("none", "blind", "wordless")
 
 
@@ -49,6 +51,16 @@ class Preset:
     :param validate_every: steps between validations, which are also the moments a run can be taken up from.
     :param ablation: ``none``, or a baseline: ``blind`` never sees, ``wordless`` never hears.
     :param seed: of weights, batches and dropouts.
+    :param width: of the head's trunk; 0 for its shipped size, as for the next three.
+    :param blocks: of the trunk.
+    :param hidden: width inside a block.
+    :param denoising: steps from noise to a chunk, for heads that have such.
+    :param solver: how these steps are taken; empty for Euler's.
+    :param without: refinements to leave out, some of :data:`REFINEMENTS`: what each is worth.
+    :param committed: the first 0 to this many steps of a chunk are given in training, as they are when the robot is
+        already on its way (training-time real-time chunking).
+    :param start_from: head whose shipped checkpoint lends its encoders and fusion, or a checkpoint's folder.
+    :param freeze: whether what was lent stays as it is; what it says is then judged no more.
     """
 
     head_id: str
@@ -80,15 +92,31 @@ class Preset:
     validate_every: int
     ablation: str = "none"
     seed: int = 0
+    width: int = 0
+    blocks: int = 0
+    hidden: int = 0
+    denoising: int = 0
+    solver: str = ""
+    without: tuple[str, ...] = ()
+    committed: int = 0
+    start_from: str = ""
+    freeze: bool = False
 
     def __post_init__(self) -> None:
         control_mode(self.mode)
-        for name, known in (("head", ("mlp",)), ("ablation", ABLATIONS)):
+        for name, known in (("head", TRAINED), ("ablation", ABLATIONS), ("solver", ("", "euler", "midpoint"))):
             if getattr(self, name) not in known:
                 raise ConfigError(refuse(f"preset.{name}", getattr(self, name), ", ".join(known)))
         for name in ("steps", "frames", "sentences", "phrasings", "validate_every"):
             self._within(name, 1, 10_000_000)
         self._within("sentences", 1, 6)
+        for name, most in (("width", 4096), ("blocks", 64), ("hidden", 8192), ("denoising", 10), ("committed", 255)):
+            self._within(name, 0, most)
+        strange = [name for name in self.without if name not in REFINEMENTS]
+        if strange:
+            raise ConfigError(refuse("preset.without", strange, ", ".join(REFINEMENTS)))
+        if self.freeze and not self.start_from:
+            raise ConfigError(refuse("preset.freeze", "true without start_from", "something lent that can be frozen"))
         for name in ("warm_up", "modality_dropout", "vision_dropout", "text_dropout", "validation"):
             self._within(name, 0.0, 0.9)
         self._within("ema", 0.0, 0.99999)
@@ -152,7 +180,7 @@ def parse_preset(raw: object, where: str) -> Preset:
     unknown = [key for key in raw if key not in known]
     if unknown:
         raise ConfigError(refuse(f"keys of preset {where}", f"unknown {unknown}", ", ".join(known)))
-    missing = [name for name in known if name not in raw and name not in ("ablation", "seed")]
+    missing = [name for name, item in known.items() if name not in raw and item.default is MISSING]
     if missing:
         raise ConfigError(refuse(f"keys of preset {where}", f"no {missing}", ", ".join(known)))
     values = {
@@ -167,8 +195,9 @@ def _typed(kind: str, value: object, where: str) -> Any:
         return value
     if kind == "float" and number:
         return float(value)  # type: ignore[arg-type]
-    if kind == "str" and isinstance(value, str):
+    if (kind == "str" and isinstance(value, str)) or (kind == "bool" and isinstance(value, bool)):
         return value
     if kind.startswith("tuple") and isinstance(value, list):
-        return tuple(_typed("int" if "int" in kind else "float", item, where) for item in value)
+        each = next(name for name in ("int", "float", "str") if name in kind)
+        return tuple(_typed(each, item, where) for item in value)
     raise ConfigError(refuse(where, f"{value!r} ({type(value).__name__})", kind))

@@ -61,6 +61,7 @@ class GenerateConfig:
     :param policy: folder of the checkpoint that acts in corrections; empty otherwise.
     :param frames: per shard; at 10 Hz in an episode.
     :param backbone: the frozen model whose tokens are kept.
+    :param pictures: keep the pictures too, so that another backbone may see them.
     :param ready_share: share of episodes that start in the ready pose.
     :param switch_share: share of episodes whose instruction changes midway.
     :param noise: standard deviation of the disturbance of each episode, one of these [rad].
@@ -74,6 +75,7 @@ class GenerateConfig:
     policy: str = ""
     frames: int = 24
     backbone: str = "compact"
+    pictures: bool = False
     ready_share: float = 0.5
     switch_share: float = 0.35
     noise: tuple[float, ...] = (0.0, 0.03, 0.06)
@@ -121,7 +123,10 @@ class Recorder:
         self.agent = PolicyAgent(load_policy(config.policy), self.backbone) if config.policy else None
 
     def shard(self, number: int) -> dict[str, NDArray[Any]]:
-        """Return shard ``number`` of the kind that is wanted; the same number gives the same shard."""
+        """Return shard ``number`` of the kind that is wanted; the same number gives the same shard.
+
+        With ``config.pictures`` it holds ``pictures`` (T, H, W, 3) besides, which are kept in a file of their own.
+        """
         return self.glimpses(number) if self.config.kind == "glimpse" else self.episode(number)
 
     def glimpses(self, number: int) -> dict[str, NDArray[Any]]:
@@ -247,6 +252,7 @@ class Recorder:
             "colour": np.array([[COLOURS.index(o.colour) for o in scene.objects] for scene in scenes], dtype=np.int8),
             "shape": np.array([[SHAPES.index(o.shape) for o in scene.objects] for scene in scenes], dtype=np.int8),
             "episode": np.full(count, number, dtype=np.int64),
+            **({"pictures": pictures} if self.config.pictures else {}),
         }
 
 

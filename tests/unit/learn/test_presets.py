@@ -36,8 +36,8 @@ def test_what_is_parsed_is_what_was_written() -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"preset: got touch_dit; allowed: .*touch_mlp"):
-        load_preset("touch_dit")
+    with pytest.raises(ConfigError, match=r"preset: got touch_walk; allowed: .*touch_dit.*touch_mlp"):
+        load_preset("touch_walk")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -71,7 +71,13 @@ def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
         ({"betas": [0.9, 1.0]}, r"preset.betas: got \(0.9, 1.0\)"),
         ({"grid": [8]}, r"preset.grid: got \(8,\); allowed: rows and columns"),
         ({"grid": [8, 1.5]}, r"here: grid: got 1.5"),
-        ({"head": "dit"}, "preset.head: got dit; allowed: mlp"),
+        ({"head": "gpt"}, "preset.head: got gpt; allowed: mlp, flow_matching, dit, state_relative, ensemble"),
+        ({"without": ["luck"]}, r"preset.without: got \['luck'\]; allowed: relu2, rms_norm"),
+        ({"without": "cap"}, r"here: without: got 'cap' \(str\)"),
+        ({"freeze": True}, "preset.freeze: got true without start_from"),
+        ({"freeze": 1}, r"here: freeze: got 1 \(int\); allowed: bool"),
+        ({"solver": "heun"}, "preset.solver: got heun; allowed: , euler, midpoint"),
+        ({"committed": -1}, "preset.committed: got -1; allowed: 0 to 255"),
         ({"mode": "legs"}, "mode: got legs"),
         ({"ablation": "deaf"}, "preset.ablation: got deaf; allowed: none, blind, wordless"),
         ({"steps": 0}, "preset.steps: got 0; allowed: 1 to"),

@@ -16,7 +16,8 @@ pytest.importorskip("onnxruntime")
 
 from neon_ros.act.checkpoint import open_checkpoint  # noqa: E402
 from neon_ros.act.heads import load_head  # noqa: E402
-from neon_ros.act.networks.mlp import MlpConfig, NeonModel  # noqa: E402
+from neon_ros.act.networks.config import head_config  # noqa: E402
+from neon_ros.act.networks.model import NeonModel  # noqa: E402
 from neon_ros.errors import CheckpointError, ConfigError  # noqa: E402
 from neon_ros.learn.dataset import Batch, Sentences, draw_batch, instructions_of, load_demonstrations  # noqa: E402
 from neon_ros.learn.objective import add_chance, loss_of  # noqa: E402
@@ -159,7 +160,8 @@ def batch(write_shards: Callable[..., Path], words: Any) -> Batch:
 
 def model() -> NeonModel:
     torch.manual_seed(0)
-    return NeonModel(MlpConfig(tuple(range(12, 29)), rows=4, columns=7, channels=16, text_size=24, width=32, blocks=1))
+    sizes = {"rows": 4, "columns": 7, "channels": 16, "text_size": 24, "width": 32, "blocks": 1, "hidden": 32}
+    return NeonModel(head_config("mlp", tuple(range(12, 29)), **sizes))
 
 
 def test_every_weight_has_a_gradient(batch: Batch, toy_preset: Any) -> None:
@@ -187,6 +189,6 @@ def test_sentences_about_one_picture_are_as_if_it_had_been_shown_again(batch: Ba
     inputs = {name: torch.from_numpy(value) for name, value in batch.inputs.items()}
     network = model()
     with torch.no_grad():
-        once = network.predict(inputs, 3)
+        once = network.context(inputs, 3)
         again = {name: value if len(value) == 48 else value.repeat_interleave(3, 0) for name, value in inputs.items()}
-        torch.testing.assert_close(network.predict(again).offsets, once.offsets)
+        torch.testing.assert_close(network.context(again).pooled, once.pooled)

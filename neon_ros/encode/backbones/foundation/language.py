@@ -24,7 +24,7 @@ from neon_ros.encode.backbones.foundation.loading import (
     set_threads,
     silent,
 )
-from neon_ros.encode.backbones.foundation.memory import Need, activation_bytes, cache_bytes
+from neon_ros.encode.backbones.foundation.memory import TEXT_TOKENS, window_need
 from neon_ros.encode.backbones.foundation.pictures import read_layout
 from neon_ros.encode.backbones.foundation.precision import checked_compiled, checked_precision, compile_tower
 from neon_ros.encode.backbones.foundation.stream import PrefixReader, Segment
@@ -35,11 +35,6 @@ from neon_ros.encode.backbones.observation import Frame, Observation, Sound
 from neon_ros.encode.backbones.window import RollingWindows
 from neon_ros.errors import ConfigError, ContractError, refuse
 from neon_ros.sense.image import Image
-
-TEXT_TOKENS = 32
-"""Rows of the tensor ``text``; longer instructions are refused."""
-_TEMPLATE, _BESIDE = 64, 16
-"""Tokens of the chat before the words, and around each picture, at most."""
 
 
 class VideoLanguage(SingleViews):
@@ -106,7 +101,8 @@ class VideoLanguage(SingleViews):
         cut.text_config.num_hidden_layers = self.layer
         if getattr(text, "layer_types", None):
             cut.text_config.layer_types = list(text.layer_types[: self.layer])
-        window = self._window_need(cut, frames, stride, kind.dtype.itemsize)
+        layout, size = self.layout, kind.dtype.itemsize
+        window = window_need(cut, layout.grid, layout.tokens, self._sound_tokens, frames, stride, size)
         whole = load_frozen(self._model_class(), self.folder, cut, kind, place, window, progress)
         self.model: Any = whole.model  # without the layer that turns states into words
         if self.layer < total:
@@ -126,23 +122,6 @@ class VideoLanguage(SingleViews):
         self._seen: OrderedDict[bytes, tuple[Tensor, tuple[Tensor, ...]]] = OrderedDict()
         self._readers: dict[int, PrefixReader] = {}
         self._alone = PrefixReader(self.model.language_model)
-
-    def _window_need(self, config: Any, frames: int, stride: int, itemsize: int) -> Need:
-        """Return what windows of ``frames`` pictures need beside the weights: each open one has its own cache."""
-        text, vision = config.text_config, config.vision_config
-        rows, columns = self.layout.tokens
-        tokens = _TEMPLATE + TEXT_TOKENS + frames * (rows * columns + _BESIDE) + self._sound_tokens
-        heads, width = int(text.num_attention_heads), int(text.hidden_size)
-        head_size = int(getattr(text, "head_dim", None) or width // heads)
-        one = cache_bytes(int(text.num_hidden_layers), int(text.num_key_value_heads), head_size, tokens, itemsize)
-        deep = len(getattr(vision, "deepstack_visual_indexes", ()))
-        seen = 2 * frames * rows * columns * width * (1 + deep) * itemsize
-        states = tokens * width * itemsize
-        read = activation_bytes(tokens, width, int(text.intermediate_size), heads, itemsize)
-        patches, inner = self.layout.grid[0] * self.layout.grid[1], int(vision.intermediate_size)
-        look = activation_bytes(patches, int(vision.hidden_size), inner, int(vision.num_heads), itemsize)
-        windows = frames // stride + 1  # and the one that encode_window reads
-        return Need(0, windows * (one + states) + seen, max(read, look))
 
     @abstractmethod
     def _config(self, folder: Path) -> Any:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from neon_ros.encode.backbones.memory import ALLOWED, MemoryShort
 from neon_ros.errors import refuse
 
+TEXT_TOKENS = 32
+"""Most tokens of an instruction, and rows of the tensor ``text``; longer instructions are refused."""
+_TEMPLATE, _BESIDE = 64, 16
+"""Tokens of the chat before the words, and around each picture, at most."""
 HEADROOM = 1.1
 """Everything is multiplied by this: allocators round up and leave holes."""
 CUDA_CONTEXT = 600 * 2**20
@@ -54,6 +58,41 @@ def activation_bytes(tokens: int, width: int, inner: int, heads: int, itemsize: 
     avoid.
     """
     return tokens * itemsize * (6 * width + 3 * inner) + heads * tokens * tokens * itemsize
+
+
+def window_need(
+    config: Any,
+    grid: tuple[int, int],
+    tokens: tuple[int, int],
+    sound_tokens: int,
+    frames: int,
+    stride: int,
+    itemsize: int,
+) -> Need:
+    """Return what the windows of a video-language model need beside the weights: each open one has its own cache.
+
+    :param config: with ``text_config`` and ``vision_config``, the layers cut to those that are used.
+    :param grid: rows and columns of patches of a picture.
+    :param tokens: rows and columns of tokens of a picture.
+    :param sound_tokens: most tokens of sound in a window.
+    :param frames: most pictures in a window.
+    :param stride: pictures between the beginnings of two windows.
+    :param itemsize: of a number [byte].
+    """
+    text, vision = config.text_config, config.vision_config
+    picture = tokens[0] * tokens[1]
+    length = _TEMPLATE + TEXT_TOKENS + frames * (picture + _BESIDE) + sound_tokens
+    heads, width = int(text.num_attention_heads), int(text.hidden_size)
+    head_size = int(getattr(text, "head_dim", None) or width // heads)
+    one = cache_bytes(int(text.num_hidden_layers), int(text.num_key_value_heads), head_size, length, itemsize)
+    deep = len(getattr(vision, "deepstack_visual_indexes", ()))
+    seen = 2 * frames * picture * width * (1 + deep) * itemsize
+    states = length * width * itemsize
+    read = activation_bytes(length, width, int(text.intermediate_size), heads, itemsize)
+    inner, patches = int(vision.intermediate_size), grid[0] * grid[1]
+    look = activation_bytes(patches, int(vision.hidden_size), inner, int(vision.num_heads), itemsize)
+    windows = frames // stride + 1  # and the one that encode_window reads
+    return Need(0, windows * (one + states) + seen, max(read, look))
 
 
 def free_bytes() -> int:

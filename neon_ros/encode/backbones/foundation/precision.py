@@ -117,17 +117,12 @@ def quantise(model: nn.Module, precision: Precision, device: torch.device) -> nn
 
 
 def _four_bits(layer: nn.Linear, dtype: torch.dtype, device: torch.device) -> Any:
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn import Linear4bit, Params4bit
 
-    made = Linear4bit(
-        layer.in_features,
-        layer.out_features,
-        bias=layer.bias is not None,
-        compute_dtype=dtype,
-        quant_type="nf4",
-        compress_statistics=False,
-    )
-    made.load_state_dict(layer.state_dict())
+    with torch.device("meta"):
+        made = Linear4bit(layer.in_features, layer.out_features, bias=False, compute_dtype=dtype, quant_type="nf4")
+    made.weight = Params4bit(layer.weight.data, False, compress_statistics=False, quant_type="nf4", module=made)
+    made.bias = layer.bias
     return made.to(device=device)
 
 

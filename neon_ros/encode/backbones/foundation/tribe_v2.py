@@ -23,6 +23,7 @@ from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.foundation.clock import Tick, clip_indices, heard_until, smooth, ticks_until
 from neon_ros.encode.backbones.foundation.folder import find_folder
 from neon_ros.encode.backbones.foundation.loading import Progress, checked_device, set_threads, silent
+from neon_ros.encode.backbones.foundation.memory import TEXT_TOKENS
 from neon_ros.encode.backbones.foundation.precision import checked_compiled, checked_precision, compile_tower
 from neon_ros.encode.backbones.foundation.tribe_towers import AudioTower, TextTower, VideoTower, clip_tokens
 from neon_ros.encode.backbones.foundation.tribe_trunk import PROJECTED, SENSES, PublishedTrunk, RandomJoin
@@ -37,8 +38,6 @@ PUBLISHED = {
     "audio": "facebook/w2v-bert-2.0",
     "text": "meta-llama/Llama-3.2-3B",
 }
-TEXT_TOKENS = 32
-"""Rows of the tensor ``text``; longer instructions are refused."""
 
 
 class TribeV2(SingleViews):

@@ -39,6 +39,7 @@ def test_a_package_of_its_own_adds_a_backbone(installed: None) -> None:
     assert "bright" in known()
     backbone = load("bright", cells=2)
     assert isinstance(backbone, Backbone) and not isinstance(backbone, WindowBackbone)
+    assert backbone.grid == (2, 2)  # type: ignore[attr-defined]
     image = np.zeros((64, 64, 3), dtype=np.uint8)
     image[:32] = 255
     features = backbone.encode(image, "go")

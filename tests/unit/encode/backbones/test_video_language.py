@@ -312,7 +312,18 @@ def test_the_weights_have_their_published_names(cosmos_folder: Path, omni_folder
             *("model.visual.patch_embed.proj.weight", "model.visual.pos_embed.weight"),
             *("model.visual.blocks.0.attn.qkv.weight", "model.visual.merger.linear_fc1.weight"),
             *("model.visual.deepstack_merger_list.0.linear_fc1.weight", "model.language_model.embed_tokens.weight"),
-            *("model.language_model.layers.0.mlp.down_proj.weight",),
+            *("model.visual.blocks.0.attn.proj.weight", "model.visual.blocks.0.mlp.linear_fc1.weight"),
+            *("model.visual.blocks.0.norm1.weight", "model.visual.merger.norm.weight"),
+            *(
+                "model.visual.deepstack_merger_list.0.norm.weight",
+                "model.visual.deepstack_merger_list.0.linear_fc2.bias",
+            ),
+            *(
+                f"model.language_model.layers.0.self_attn.{part}.weight"
+                for part in ("q_proj", "o_proj", "q_norm", "k_norm")
+            ),
+            *(f"model.language_model.layers.0.mlp.{part}.weight" for part in ("gate_proj", "up_proj", "down_proj")),
+            *("model.language_model.layers.0.input_layernorm.weight", "model.language_model.norm.weight"),
         ),
         omni_folder: (
             *("audio_tower.conv1.weight", "audio_tower.audio_bos_eos_token.weight", "audio_tower.ln_post.bias"),
@@ -417,7 +428,7 @@ def test_the_pictures_are_cut_as_published(backbone: Any, picture: Picture) -> N
 
 
 def test_a_folder_that_is_not_right_is_refused_by_name(
-    cosmos_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cosmos_folder: Path, omni_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(name: str, change: Callable[[Path], object]) -> str:
         folder = tmp_path / name
@@ -482,6 +493,15 @@ def test_a_folder_that_is_not_right_is_refused_by_name(
     for name, change, message in cases:
         with pytest.raises(CheckpointError, match=message):
             load("cosmos_reason", path=broken(name, change), width=128, height=64)
+    from neon_ros.encode.backbones.foundation.folder import weight_files
+
+    parts = tmp_path / "parts"
+    shutil.copytree(omni_folder, parts)
+    shards = weight_files(parts)
+    assert len(shards) > 2
+    shards[1].unlink()
+    with pytest.raises(CheckpointError, match=rf"{shards[1].name}: got no such file; allowed: weights as safetensors"):
+        load("qwen_omni", path=str(parts), width=112, height=56)
     with pytest.raises(CheckpointError, match=r"no_such/model, not on this machine; allowed: a folder with config"):
         load("cosmos_reason", path="no_such/model")
     from neon_ros.encode.backbones.foundation import loading

@@ -1,0 +1,123 @@
+"""Time what the node ``backbone`` adds to its model: a picture of 640 x 480 comes in, features go out.
+
+    python benchmarks/backbones.py --only node [--repeats 200]
+
+The model is a stand-in that gives the tensors of ``compact`` at once, so that what is left is the node.  ``inside`` is
+from the start of its callback to the end of its publishing; ``through`` is from the call that publishes the picture to
+the callback that has the features, two ways over DDS and both decodings with it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+WIDTH, HEIGHT = 640, 480
+
+
+class Still:
+    """A backbone that gives the tensors of ``compact`` at once."""
+
+    model_id = "still/1"
+
+    def __init__(self) -> None:
+        from neon_ros.encode.backbones.compact import Compact
+
+        self.tensors = Compact.tensors
+        self._answer = {name: np.ones((1, *shape), np.float32) for name, shape in self.tensors.items()}
+
+    def encode(self, image: np.ndarray, instruction: str) -> dict[str, np.ndarray]:
+        """Return ones."""
+        return {name: value[0] for name, value in self._answer.items()}
+
+    def encode_images(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return ones."""
+        return {"vision": self._answer["vision"]}
+
+    def encode_texts(self, instructions: Any) -> dict[str, np.ndarray]:
+        """Return ones."""
+        return {name: self._answer[name] for name in ("text", "text_mask")}
+
+
+def measure(encoding: str, repeats: int) -> dict[str, np.ndarray]:
+    """Return the times inside the node and through it [ms] for pictures of one encoding."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from sensor_msgs.msg import Image
+
+    from neon_ros.bridge import topics
+    from neon_ros.bridge.plain import filled, time_of
+    from neon_ros.nodes import backbone as module
+    from neon_ros_msgs.msg import Features
+
+    module.load = lambda *a, **k: Still()  # type: ignore[assignment]
+    node = module.BackboneNode()
+    inside: list[float] = []
+    plain = node._on_picture
+
+    def timed(read: Any) -> Any:
+        def call(msg: Any) -> None:
+            start = time.perf_counter()
+            plain(read(msg))
+            inside.append(1e3 * (time.perf_counter() - start))
+
+        return call
+
+    node.guarded = lambda callback: callback  # type: ignore[method-assign]
+    read, module.image_from_msg = module.image_from_msg, lambda msg: msg  # type: ignore[assignment]
+    node._on_picture = timed(read)  # type: ignore[method-assign]
+    peer = rclpy.create_node("camera")
+    heard, through = threading.Event(), []
+    peer.create_subscription(Features, topics.features_topic("backbone"), lambda msg: heard.set(), topics.SENSOR_IN)
+    camera = peer.create_publisher(Image, topics.IMAGE, topics.SENSOR_OUT)
+    lanes = []
+    for each in (node, peer):
+        executor = SingleThreadedExecutor()
+        executor.add_node(each)
+        lane = threading.Thread(target=executor.spin, daemon=True)
+        lane.start()
+        lanes.append((executor, lane, each))
+    size = {"rgb8": 3, "bgr8": 3, "yuv422_yuy2": 2}[encoding]
+    pixels = np.random.default_rng(0).integers(0, 256, HEIGHT * WIDTH * size, dtype=np.uint8)
+    msg = Image(width=WIDTH, height=HEIGHT, encoding=encoding, step=WIDTH * size)
+    msg.data = filled(pixels, "B")
+    deadline = time.monotonic() + 30.0
+    while camera.get_subscription_count() == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for turn in range(repeats + 10):
+        heard.clear()
+        msg.header.stamp = time_of(peer.get_clock().now().nanoseconds)
+        start = time.perf_counter()
+        camera.publish(msg)
+        if heard.wait(1.0) and turn >= 10:
+            through.append(1e3 * (time.perf_counter() - start))
+        time.sleep(0.02)
+    for executor, lane, each in lanes:
+        executor.shutdown()
+        lane.join(2.0)
+        each.destroy_node()
+    module.image_from_msg = read
+    return {"inside": np.array(inside[10:]), "through": np.array(through)}
+
+
+def table(machine: str, repeats: int) -> None:
+    """Measure and print one row for each encoding."""
+    os.environ.setdefault("ROS_DOMAIN_ID", "97")
+    import rclpy
+
+    rclpy.init(args=["--ros-args", "-p", "rate:=60.0", "-p", "warm_up:=0", "--log-level", "warn"])
+    print(f"{machine}; node overhead, {WIDTH}x{HEIGHT}, model excluded, {repeats} pictures each")
+    print("| encoding    | inside p50 ms | p99 ms | through DDS p50 ms | p99 ms | answered |")
+    print("|-------------|--------------:|-------:|-------------------:|-------:|---------:|")
+    for encoding in ("rgb8", "bgr8", "yuv422_yuy2"):
+        times = measure(encoding, repeats)
+        cells = [np.percentile(times[name], part) for name in ("inside", "through") for part in (50, 99)]
+        a, b, c, d = cells
+        print(
+            f"| {encoding:<11} | {a:13.2f} | {b:6.2f} | {c:18.2f} | {d:6.2f} | {len(times['through']):8d} |", flush=True
+        )
+    rclpy.try_shutdown()
