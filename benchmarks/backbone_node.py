@@ -4,13 +4,15 @@
 
 The model is a stand-in that gives the tensors of ``compact`` at once, so that what is left is the node.  ``inside`` is
 from the start of its callback to the end of its publishing; ``through`` is from the call that publishes the picture to
-the callback that has the features, two ways over DDS and both decodings with it.
+the callback that has the features, two ways over DDS and both decodings with it.  The camera is a process of its own.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import threading
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -43,44 +45,19 @@ class Still:
         return {name: self._answer[name] for name in ("text", "text_mask")}
 
 
-def measure(encoding: str, repeats: int) -> dict[str, np.ndarray]:
-    """Return the times inside the node and through it [ms] for pictures of one encoding."""
+def show(encoding: str, repeats: int) -> list[float]:
+    """Publish pictures one by one, each when the features of the last are there; return how long each took [ms]."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from sensor_msgs.msg import Image
 
     from neon_ros.bridge import topics
     from neon_ros.bridge.plain import filled, time_of
-    from neon_ros.nodes import backbone as module
     from neon_ros_msgs.msg import Features
 
-    module.load = lambda *a, **k: Still()  # type: ignore[assignment]
-    node = module.BackboneNode()
-    inside: list[float] = []
-    plain = node._on_picture
-
-    def timed(read: Any) -> Any:
-        def call(msg: Any) -> None:
-            start = time.perf_counter()
-            plain(read(msg))
-            inside.append(1e3 * (time.perf_counter() - start))
-
-        return call
-
-    node.guarded = lambda callback: callback  # type: ignore[method-assign]
-    read, module.image_from_msg = module.image_from_msg, lambda msg: msg  # type: ignore[assignment]
-    node._on_picture = timed(read)  # type: ignore[method-assign]
-    peer = rclpy.create_node("camera")
-    heard, through = threading.Event(), []
-    peer.create_subscription(Features, topics.features_topic("backbone"), lambda msg: heard.set(), topics.SENSOR_IN)
+    rclpy.init()
+    peer, heard, through = rclpy.create_node("camera"), [], []
+    peer.create_subscription(Features, topics.features_topic("backbone"), heard.append, topics.SENSOR_IN)
     camera = peer.create_publisher(Image, topics.IMAGE, topics.SENSOR_OUT)
-    lanes = []
-    for each in (node, peer):
-        executor = SingleThreadedExecutor()
-        executor.add_node(each)
-        lane = threading.Thread(target=executor.spin, daemon=True)
-        lane.start()
-        lanes.append((executor, lane, each))
     size = {"rgb8": 3, "bgr8": 3, "yuv422_yuy2": 2}[encoding]
     pixels = np.random.default_rng(0).integers(0, 256, HEIGHT * WIDTH * size, dtype=np.uint8)
     msg = Image(width=WIDTH, height=HEIGHT, encoding=encoding, step=WIDTH * size)
@@ -93,15 +70,45 @@ def measure(encoding: str, repeats: int) -> dict[str, np.ndarray]:
         msg.header.stamp = time_of(peer.get_clock().now().nanoseconds)
         start = time.perf_counter()
         camera.publish(msg)
-        if heard.wait(1.0) and turn >= 10:
+        while not heard and time.perf_counter() - start < 1.0:
+            rclpy.spin_once(peer, timeout_sec=0.1)
+        if heard and turn >= 10:
             through.append(1e3 * (time.perf_counter() - start))
-        time.sleep(0.02)
-    for executor, lane, each in lanes:
-        executor.shutdown()
-        lane.join(2.0)
-        each.destroy_node()
+        time.sleep(0.03)
+    rclpy.try_shutdown()
+    return through
+
+
+def measure(encoding: str, repeats: int) -> dict[str, np.ndarray]:
+    """Return the times inside the node and through it [ms] for pictures of one encoding."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    from neon_ros.nodes import backbone as module
+
+    read = module.image_from_msg
+    module.load = lambda *a, **k: Still()  # type: ignore[assignment]
+    module.image_from_msg = lambda msg: msg  # type: ignore[assignment]
+    node = module.BackboneNode()
+    inside: list[float] = []
+    plain = node._on_picture
+
+    def timed(msg: Any) -> None:
+        start = time.perf_counter()
+        plain(read(msg))
+        inside.append(1e3 * (time.perf_counter() - start))
+
+    node._on_picture = timed  # type: ignore[method-assign]
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    words = [sys.executable, __file__, encoding, str(repeats)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as camera:
+        while camera.poll() is None:
+            executor.spin_once(timeout_sec=0.1)
+        out = camera.stdout.read() if camera.stdout else "[]"
+    executor.shutdown()
+    node.destroy_node()
     module.image_from_msg = read
-    return {"inside": np.array(inside[10:]), "through": np.array(through)}
+    return {"inside": np.array(inside[10:]), "through": np.array(json.loads(out))}
 
 
 def table(machine: str, repeats: int) -> None:
@@ -121,3 +128,7 @@ def table(machine: str, repeats: int) -> None:
             f"| {encoding:<11} | {a:13.2f} | {b:6.2f} | {c:18.2f} | {d:6.2f} | {len(times['through']):8d} |", flush=True
         )
     rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    print(json.dumps(show(sys.argv[1], int(sys.argv[2]))))

@@ -37,6 +37,7 @@ BACKBONES = (
     *sorted(entry_points(group="neon_ros.backbones").names),  # from other packages
 )
 PRECISIONS = (AUTO, "fp32", "bf16", "fp16", "int8", "int4")
+HEADS = ("mlp", "flow_matching", "dit", "state_relative", "ensemble", "hold")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -67,7 +68,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("device", "cpu or cuda; auto leaves it to the backbone", AUTO, (AUTO, "cpu", "cuda")),
         Argument("image_transport", "read pictures raw or compressed (JPEG, PNG)", "raw", ("raw", "compressed")),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
-        Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
+        Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
         Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),

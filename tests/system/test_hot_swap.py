@@ -178,7 +178,7 @@ def test_a_bad_checkpoint_leaves_the_head_running_and_says_why(stream: Stream, r
         stream.chunks(5, of="mlp_touch")
         start = len(stream.heard)
         for values, message in (
-            ({"head": "fly"}, "head: got fly; allowed: hold, mlp"),
+            ({"head": "fly"}, "head: got fly; allowed: dit, ensemble, flow_matching, hold, mlp, state_relative"),
             ({"checkpoint": str(tmp_path / "nowhere")}, "nowhere"),
             ({"checkpoint": str(altered(tmp_path, "truncated"))}, "(truncated or altered)"),
             (
