@@ -138,8 +138,8 @@ def main() -> int:
                 print(f"{name:<16}{row:<7}{cells}{ratios[0]:>12.1f}x{ratios[1]:>10.1f}x", flush=True)
             count = sum(checkpoint.manifest.parameters.values())
             different.append(
-                f"{name}: {count / 1e6:.2f} M values, {weights}; torch differs by at most {1e3 * apart:.4f} mrad, int8 by"
-                f" {1e3 * done.mean:.2f} in the mean and at most {1e3 * done.largest:.1f} mrad"
+                f"{name}: {count / 1e6:.2f} M values, {weights}; torch differs by at most {1e3 * apart:.4f} mrad,"
+                f" int8 by {1e3 * done.mean:.2f} in the mean and at most {1e3 * done.largest:.1f} mrad"
             )
     print("\n".join(different))
     return 0

@@ -41,8 +41,8 @@ def _config(head: str, columns: tuple[int, ...], horizon: int, said: Mapping[str
     """Return the shapes that a manifest tells, or those that ship."""
     if not said:
         return head_config(head, columns, horizon=horizon)
-    rest = {name: value for name, value in said.items() if name not in ("joint_indices", "style")}
-    return HeadConfig(columns, style=Style(**said["style"]), **rest)
+    shapes = {name: Style(**value) if isinstance(value, Mapping) else value for name, value in said.items()}
+    return HeadConfig(**{**shapes, "joint_indices": columns})
 
 
 class TorchPart:
