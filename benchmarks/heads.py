@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,9 +27,14 @@ from backbones import machine
 from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
 from neon_ros.act.exporting import compare, export_whole, random_feed
 from neon_ros.act.heads import HEADS, redraw
+from neon_ros.act.networks.config import head_config
+from neon_ros.act.networks.model import NeonModel
 from neon_ros.act.policy import Graph
 from neon_ros.act.runtime import Runtime
 from neon_ros.graph import shipped_checkpoint
+from neon_ros.learn.export import ExportSpec, export_checkpoint
+from neon_ros.robot.joints import joint_indices
+from neon_ros.robot.modes import MODES
 
 POINTS = 1024
 RUNTIMES = ("torch", "fp32", "int8")
@@ -47,15 +53,28 @@ class Times(NamedTuple):
         return cls(*(float(value) for value in np.percentile(seconds, [50, 99])))
 
 
-def opened(name: str, drawn: bool) -> Checkpoint | None:
-    """Return the checkpoint of a head; None when none ships."""
-    folder = shipped_checkpoint(name)
-    if not folder or not Path(folder).is_dir():
-        return None
-    checkpoint = open_checkpoint(folder)
-    if not drawn:
-        return checkpoint
-    return Checkpoint(checkpoint.folder, checkpoint.manifest, redraw(checkpoint.weights, 0))
+def opened(name: str, drawn: bool, scratch: Path) -> tuple[Checkpoint, str]:
+    """Return the checkpoint of a head, and where its weights come from.
+
+    :param drawn: draw them anew; so are those of a head that ships none.
+    :param scratch: where to put the checkpoint of such a head.
+    """
+    folder = Path(shipped_checkpoint(name) or "none")
+    if folder.is_dir():
+        checkpoint = open_checkpoint(folder)
+        if not drawn:
+            return checkpoint, "trained"
+        return Checkpoint(folder, checkpoint.manifest, redraw(checkpoint.weights, 0)), "drawn"
+    torch.manual_seed(0)
+    model = NeonModel(head_config(name, tuple(int(i) for i in joint_indices(MODES["upper_body"].joint_names))))
+    with torch.no_grad():
+        for value in model.parameters():
+            if not value.any():  # layers that begin at zero would hide what is behind them
+                value.normal_(0.0, 0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        export_checkpoint(model, ExportSpec(f"drawn_{name}", "touch", "upper_body", 0.02, "drawn/v1"), scratch / name)
+    return open_checkpoint(scratch / name), "drawn"
 
 
 def runs_of(checkpoint: Checkpoint, int8: Checkpoint) -> dict[str, dict[str, Run]]:
@@ -105,13 +124,10 @@ def main() -> int:
     torch.set_num_threads(1)
     print(f"{machine()}; batch 1, one thread, {options.repeats} repeats; p50 / p99 [ms]")
     print(f"{'head':<16}{'row':<7}" + "".join(f"{name:>17}" for name in RUNTIMES) + "   torch/fp32  torch/int8")
-    missing, different = [], []
+    different = []
     for name in options.head:
-        checkpoint = opened(name, options.random)
-        if checkpoint is None:
-            missing.append(name)
-            continue
         with tempfile.TemporaryDirectory() as scratch:
+            checkpoint, weights = opened(name, options.random, Path(scratch))
             done = export_whole(checkpoint, Path(scratch) / "int8", int8=True, trials=100)
             runs = runs_of(checkpoint, open_checkpoint(Path(scratch) / "int8"))
             apart = compare(checkpoint, checkpoint, 50, other_runtime=Runtime("torch"))[0]
@@ -122,13 +138,11 @@ def main() -> int:
                 print(f"{name:<16}{row:<7}{cells}{ratios[0]:>12.1f}x{ratios[1]:>10.1f}x", flush=True)
             count = sum(checkpoint.manifest.parameters.values())
             different.append(
-                f"{name}: {count / 1e6:.2f} M values; torch differs by at most {1e3 * apart:.4f} mrad, int8 by"
-                f" {1e3 * done.mean:.2f} in the mean and at most {1e3 * done.largest:.1f} mrad"
+                f"{name}: {count / 1e6:.2f} M values, {weights}; torch differs by at most {1e3 * apart:.4f} mrad,"
+                f" int8 by {1e3 * done.mean:.2f} in the mean and at most {1e3 * done.largest:.1f} mrad"
             )
     print("\n".join(different))
-    if missing:
-        print(f"no checkpoint ships for {', '.join(missing)}", file=sys.stderr)
-    return 0 if different else 1
+    return 0
 
 
 if __name__ == "__main__":
