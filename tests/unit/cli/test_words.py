@@ -43,7 +43,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["up", "head:=fly"], "head: got 'fly'; allowed: mlp, hold"),
+        (["up", "head:=fly"], "head: got 'fly'; allowed: mlp, flow_matching, dit"),
         (["up", "--fast"], "option: got --fast; allowed: --headless, --seconds"),
         (["up", "--seconds"], "option --seconds: got no value"),
         (["up", "--seconds", "soon"], "seconds: got 'soon'; allowed: a time above 0 s"),
