@@ -8,7 +8,7 @@ made comes back as it went in; where it comes back displaced by more than a tole
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -91,7 +91,14 @@ class SpeculativePolicy:
 
         With a ``prefix`` the accurate head always answers: a draft that ignores what is committed is no draft.
         """
-        given = {"vision": vision, "text": text, "text_mask": text_mask, "proprio": proprio, "lidar": lidar, "eef": eef}
+        given: dict[str, Any] = {
+            "vision": vision,
+            "text": text,
+            "text_mask": text_mask,
+            "proprio": proprio,
+            "lidar": lidar,
+            "eef": eef,
+        }
         self._asked += 1
         if prefix is None:
             draft = self._draft.act(q, **given, age=age)
@@ -120,5 +127,9 @@ def _check_pair(draft: Checkpoint, accurate: Checkpoint) -> None:
     if JUDGE not in second.graphs:
         raise CheckpointError(refuse(f"head {second.head} as judge", "no graph judge", "flow_matching or dit"))
     for name, value in accurate.weights.items():
-        if name.split(".")[0] in PARTS[:-1] and not np.array_equal(value, draft.weights.get(name)):
+        if name.split(".")[0] in PARTS[:-1] and not _same(value, draft.weights.get(name)):
             raise CheckpointError(refuse(f"weight {name} of the draft", "another", "the encoders of the accurate head"))
+
+
+def _same(value: FloatArray, other: FloatArray | None) -> bool:
+    return other is not None and np.array_equal(value, other)
