@@ -90,9 +90,7 @@ def test_a_head_that_cannot_take_the_place_is_refused() -> None:
 def test_a_head_for_another_backbone_is_refused(mlp: Seat) -> None:
     check_backbone(mlp.manifest, "")
     check_backbone(hold_manifest("upper_body"), "retina/v1")
-    with pytest.raises(
-        CheckpointError, match="backbone for head tiny_mlp: got retina/v1; allowed: compact/.*trained on"
-    ):
+    with pytest.raises(CheckpointError, match="head tiny_mlp: got retina/v1; allowed: compact/.*trained on"):
         check_backbone(mlp.manifest, "retina/v1")
 
 
