@@ -71,6 +71,8 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
+        Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),
+        Argument("provider", "processor that runs the head", "cpu", ("cpu", "cuda", "tensorrt")),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
         Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
@@ -159,7 +161,7 @@ class Graph:
     processes: tuple[Process, ...]
 
 
-_APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
+_APART = ("sim_sensors", "recorder", "view", "hearing", "microphone", "speech")
 """Processes that stay out of the container."""
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
@@ -368,9 +370,11 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", {**policy, **signing})
+    yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
     if values["hearing"] == "true" or everything:
         yield node("hearing", {})
+        if not sim:
+            yield node("microphone", {"interface": values["network_interface"]})
     if values["speech"] == "true" or everything:
         yield node("speech", {"speaker": "synthesiser" if sim else "robot", **wire})
     if "true" in (values["view"], values["record"]) or everything:

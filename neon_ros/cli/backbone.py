@@ -50,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def typed(value: str) -> Any:
-    """Return an option as the number it spells, or as text."""
+    """Return an option as the number, true or false it spells, or as text."""
+    if value in ("true", "false"):
+        return value == "true"
     for kind in (int, float):
         try:
             return kind(value)

@@ -73,11 +73,14 @@ class Clearance:
     :param rows: motor indices of the moved joints (n,).
     :param config: stop and slow distance, period, and whether to watch at all.
     :param balancing: whether the moved legs and waist keep the balance and are never held back here.
+    :param mode_machine: of the variant, whose wrists count.
     """
 
-    def __init__(self, limits: MotionLimits, rows: NDArray[np.intp], config: GuardConfig, balancing: bool) -> None:
+    def __init__(
+        self, limits: MotionLimits, rows: NDArray[np.intp], config: GuardConfig, balancing: bool, mode_machine: int
+    ) -> None:
         self._watching = config.self_collision
-        self._body = body()
+        self._body = body(mode_machine)
         self._rows, self._period = rows, config.period
         self._legs = not np.isin(0, rows)  # moved by the robot's own controller: as measured
         self._own: Mask = np.asarray(rows >= (15 if balancing else 12))  # (n,)

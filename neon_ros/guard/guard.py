@@ -104,7 +104,7 @@ class Guard:
         part = limits.take(self._rows)
         self.limiter = Limiter(part, self.config.period)
         self.timeline = Timeline(part, self.config.timeline)
-        self.clearance = Clearance(part, self._rows, self.config, balancing=not self._arm_sdk)
+        self.clearance = Clearance(part, self._rows, self.config, not self._arm_sdk, variant.mode_machine)
         self._pending = None
 
     def inhibit(self, name: str, reason: str | None) -> None:

@@ -33,9 +33,9 @@ from neon_ros.nodes.intake import Intake
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Reporting, declare
 from neon_ros.parameters import G1CommandParameters
-from neon_ros.robot.kinematics import Kinematics
+from neon_ros.robot.kinematics import kinematics_of
 from neon_ros.robot.modes import control_mode
-from neon_ros.robot.variants import variant
+from neon_ros.robot.variants import VARIANTS, variant
 from neon_ros.sense.poses import pose_from_matrix
 from neon_ros_msgs.msg import ActionChunk as ActionChunkMsg
 from neon_ros_msgs.msg import GuardReport
@@ -62,7 +62,6 @@ class G1CommandNode(Reporting, LifecycleNode):
                 raise ConfigError(refuse("g1_command.autostart", "true with robot real", "only with robot sim"))
             self._mode = control_mode(self.config.mode)
             self._intake = Intake(self, self.config, self._mode)
-            self._kinematics = Kinematics()
         except NeonError:
             self.destroy_node()
             raise
@@ -190,11 +189,12 @@ class G1CommandNode(Reporting, LifecycleNode):
             raise RobotError(refuse("motor process", f"none ({self._obstacle})", allowed))
 
     def _publish_state(self, stamp_ns: int, state: RobotState) -> None:
-        hands = np.stack([pose_from_matrix(matrix) for matrix in self._kinematics.palms(state.q)])
         self._joints.publish(joints_to_msg(stamp_ns, state))
         imu = imu_to_msg(stamp_ns, PELVIS, state.quaternion_wxyz, state.gyroscope, state.accelerometer)
         self._imu.publish(imu)
-        self._hands.publish(poses_to_msg(stamp_ns, hands))
+        if state.mode_machine in VARIANTS:  # where the hands of an unknown robot are, nobody knows
+            palms = kinematics_of(state.mode_machine).palms(state.q)
+            self._hands.publish(poses_to_msg(stamp_ns, np.stack([pose_from_matrix(palm) for palm in palms])))
 
     def _take_report(self, stamp_ns: int, report: MotorReport) -> None:
         if report.state != self._report.state:

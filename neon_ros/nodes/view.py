@@ -31,8 +31,10 @@ from neon_ros.nodes.predicted import PredictedTopics
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import ViewParameters
+from neon_ros.robot.description import BODIES_29
 from neon_ros.robot.joints import NUM_JOINTS
-from neon_ros.robot.kinematics import Kinematics
+from neon_ros.robot.kinematics import kinematics_of
+from neon_ros.robot.variants import VARIANTS
 from neon_ros.sense.instruction import checked_instruction
 from neon_ros.sense.points import transformed
 from neon_ros.sense.poses import matrix_from_pose
@@ -67,7 +69,7 @@ class ViewNode(Stage[ViewParameters]):
 
     def setup(self, config: ViewParameters) -> None:
         """Open the page, then listen."""
-        self._kinematics = Kinematics()
+        self._kinematics = kinematics_of(BODIES_29[0])
         self._q: NDArray[np.float64] | None = None
         self._robot_clock = 0  # [ns] ahead of the steady clock
         self._commanded = np.full(NUM_JOINTS, np.nan)
@@ -246,6 +248,10 @@ class ViewNode(Stage[ViewParameters]):
         )
         if msg.mode_machine:
             self._out.describe(msg.mode_machine)
+            known = msg.mode_machine if msg.mode_machine in VARIANTS else BODIES_29[0]
+            self._kinematics = kinematics_of(known)
+            if self._view:
+                self._view.set_kinematics(self._kinematics)
         if self._view:
             self._view.set_status(self._status, time.monotonic())
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neon_ros.contracts import DoubleArray
 from neon_ros.robot.joints import NUM_JOINTS
-from neon_ros.robot.kinematics import Kinematics, joint_terms
+from neon_ros.robot.kinematics import Kinematics, joint_terms, kinematics_of
 
 Point = tuple[float, float, float]
 
@@ -43,9 +43,10 @@ class Capsule:
 # Of the left side; the right is its mirror image in y.
 _LEFT: tuple[tuple[str, str, Point, Point, float], ...] = (
     ("shoulder", "left_shoulder_roll_link", (0.0, 0.002, -0.001), (0.0, 0.006, -0.061), 0.049),
-    ("upper_arm", "left_shoulder_yaw_link", (0.0, 0.001, 0.002), (0.015, -0.005, -0.081), 0.045),
+    ("upper_arm", "left_shoulder_yaw_link", (0.0, 0.0011, 0.0246), (-0.0037, 0.0019, -0.0358), 0.0347),
+    ("elbow", "left_shoulder_yaw_link", (0.0090, -0.0041, -0.0713), (0.0138, -0.0048, -0.0803), 0.0446),
     ("forearm", "left_elbow_link", (0.001, 0.010, -0.004), (0.144, 0.000, -0.012), 0.039),
-    ("palm", "left_wrist_yaw_link", (0.000, 0.004, -0.006), (0.160, -0.021, -0.013), 0.036),
+    ("palm", "left_wrist_yaw_link", (-0.005, 0.004, -0.006), (0.160, -0.021, -0.013), 0.036),
     ("thumb", "left_wrist_yaw_link", (0.008, 0.009, 0.012), (0.155, -0.021, 0.029), 0.038),
     ("chest", "torso_link", (0.022, 0.045, 0.040), (0.027, 0.055, 0.262), 0.053),
     ("back", "torso_link", (-0.016, 0.051, 0.037), (-0.015, 0.058, 0.262), 0.051),
@@ -71,6 +72,7 @@ CAPSULES: tuple[Capsule, ...] = (
 )
 """Every capsule of the robot."""
 
+_UPPER_ARM = ("upper_arm", "elbow")
 _HAND = ("palm", "thumb")
 _REACHING = ("forearm", *_HAND)
 _LEGS = ("left_hip", "right_hip", "left_hip_side", "right_hip_side", "left_thigh", "right_thigh")
@@ -79,12 +81,13 @@ _TRUNK = ("trunk", "left_chest", "right_chest", "left_back", "right_back", "head
 
 def _pairs() -> tuple[tuple[str, str], ...]:
     """Return the pairs that can meet, without neighbours: arm against arm, each arm against the body and itself."""
-    pairs = [(f"left_{a}", f"right_{b}") for a in ("upper_arm", *_REACHING) for b in ("upper_arm", *_REACHING)]
+    arm = (*_UPPER_ARM, *_REACHING)
+    pairs = [(f"left_{a}", f"right_{b}") for a in arm for b in arm]
     for side, other in (("left", "right"), ("right", "left")):
-        pairs += [(f"{side}_upper_arm", part) for part in _TRUNK]
+        pairs += [(f"{side}_{a}", part) for a in _UPPER_ARM for part in _TRUNK]
         pairs += [(f"{side}_{a}", part) for a in _REACHING for part in (*_TRUNK, "pelvis", *_LEGS)]
         pairs += [(f"{side}_{a}", f"{other}_shoulder") for a in _REACHING]
-        pairs += [(f"{side}_{a}", f"{side}_{b}") for a in _HAND for b in ("shoulder", "upper_arm")]
+        pairs += [(f"{side}_{a}", f"{side}_{b}") for a in _HAND for b in ("shoulder", *_UPPER_ARM)]
     return tuple(pairs)
 
 
@@ -255,6 +258,9 @@ def _off_axis(point: DoubleArray, axis: DoubleArray) -> float:
 
 
 @cache
-def body() -> Body:
-    """Return the capsules of the robot of the shipped URDF."""
-    return Body()
+def body(mode_machine: int = 5) -> Body:
+    """Return the capsules of the variant that reports ``mode_machine``.
+
+    :raises RobotError: for a value that no G1 reports.
+    """
+    return Body(kinematics_of(mode_machine))

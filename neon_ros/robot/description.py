@@ -21,7 +21,6 @@ from neon_ros.robot.variants import VARIANTS, variant
 BODIES_29 = tuple(number for number, one in VARIANTS.items() if "29dof" in one.urdf)
 """Values of ``mode_machine`` with 29 links that move or could: 5, 6 and 11 to 16."""
 
-_WRIST_YAW_X = "0.051"  # [m] from the wrist's pitch axis to its yaw axis; 0.046 with the small motor
 _STRONG_WRIST: dict[str, dict[str, str]] = {
     "origin": {"xyz": "0.02549150483 -0.00054042511 -0.00054143853", "rpy": "0 0 0"},
     "mass": {"value": "0.684"},
@@ -81,8 +80,8 @@ def urdf_of(
             element.set("type", "fixed")
             for child in [*element.findall("axis"), *element.findall("limit")]:
                 element.remove(child)
-        if one.strong_wrist and joint.name.endswith("wrist_yaw_joint"):
-            _set(element, "origin", {"xyz": f"{_WRIST_YAW_X} 0 0"})
+        if joint.name.endswith("wrist_yaw_joint"):
+            _set(element, "origin", {"xyz": f"{one.wrist_yaw_x:g} 0 0"})
     for link in robot.iter("link"):
         name = str(link.get("name"))
         if one.strong_wrist and name.endswith("wrist_pitch_link"):

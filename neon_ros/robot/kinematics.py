@@ -6,6 +6,7 @@ forward, y left, z up) in the pelvis frame; the world never enters.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from neon_ros.errors import ConfigError, ContractError, refuse
 from neon_ros.resources import share
 from neon_ros.robot.joints import NUM_JOINTS
 from neon_ros.robot.urdf import ROOT, TreeJoint, read_tree
+from neon_ros.robot.variants import Variant, variant
 
 URDF = "urdf/g1_29dof.urdf"
 PALMS: tuple[str, str] = ("left_palm", "right_palm")
@@ -24,12 +26,15 @@ PALMS: tuple[str, str] = ("left_palm", "right_palm")
 class Kinematics:
     """Forward kinematics of the tree in a URDF.
 
-    :param path: URDF to read; by default the one that ships with neon_ros.
+    :param path: URDF to read; by default the one that ships with neon_ros, of variant 5.
+    :param built: variant whose wrists to give that tree; by default those of the URDF.
     :raises ConfigError: when the file is missing, or its movable joints are not the 29 of :mod:`neon_ros.robot.joints`.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, built: Variant | None = None) -> None:
         self._joints = read_tree(share(URDF) if path is None else Path(path))
+        if built is not None:
+            self._joints = tuple(_with_wrist(joint, built.wrist_yaw_x) for joint in self._joints)
         self._by_child = {joint.child: joint for joint in self._joints}
         missing = [palm for palm in PALMS if palm not in self._by_child]
         if missing:
@@ -124,6 +129,24 @@ class Kinematics:
         for step in range(1, local.shape[-3]):
             poses.append(poses[-1] @ local[..., step, :, :])
         return poses
+
+
+@cache
+def kinematics_of(mode_machine: int) -> Kinematics:
+    """Return the kinematics of the variant that reports ``mode_machine``.
+
+    :raises RobotError: for a value that no G1 reports.
+    """
+    return Kinematics(built=variant(mode_machine))
+
+
+def _with_wrist(joint: TreeJoint, wrist_yaw_x: float) -> TreeJoint:
+    """Return ``joint``, with the yaw axis of a wrist at ``wrist_yaw_x`` [m]."""
+    if joint.child not in ("left_wrist_yaw_link", "right_wrist_yaw_link"):
+        return joint
+    origin = joint.origin.copy()
+    origin[0, 3] = wrist_yaw_x
+    return joint._replace(origin=origin)
 
 
 def _checked(q: ArrayLike) -> DoubleArray:

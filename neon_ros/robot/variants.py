@@ -44,7 +44,7 @@ class Variant:
     :param urdf: the vendor's description of it, without suffix.
     :param absent: joints this variant does not have.
     :param strong_hip_pitch: hip pitch with the 22.5 gear: 139 N m, 20 rad/s.
-    :param strong_wrist: wrist motor 5010: 13.4 N m, 27 rad/s.
+    :param strong_wrist: wrist motor 5010: 13.4 N m, 27 rad/s; the hand sits 5 mm further out.
     """
 
     mode_machine: int
@@ -52,6 +52,11 @@ class Variant:
     absent: tuple[str, ...] = ()
     strong_hip_pitch: bool = False
     strong_wrist: bool = False
+
+    @property
+    def wrist_yaw_x(self) -> float:
+        """From the wrist's pitch axis to its yaw axis [m]."""
+        return 0.051 if self.strong_wrist else 0.046
 
     def present(self) -> NDArray[np.bool_]:
         """Return which of the 29 joints exist (29,)."""

@@ -94,6 +94,10 @@ class BrowserView:
         """Number of browsers connected now."""
         return len(self._server.get_clients())
 
+    def set_kinematics(self, kinematics: LinkKinematics) -> None:
+        """Place links as in the variant that the robot reports."""
+        self._kinematics = kinematics
+
     def set_joints(self, q: NDArray[np.float64]) -> None:
         """Show the robot at ``q`` (29,) [rad]."""
         self._q = q

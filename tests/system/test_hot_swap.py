@@ -191,7 +191,8 @@ def test_a_bad_checkpoint_leaves_the_head_running_and_says_why(stream: Stream, r
             said = stream.set(**values)
             assert not said.successful
             assert message in said.reason
-            assert f"the head stays mlp_touch@{load_manifest(Path(MLP)).checksum[:12]}: {said.reason}" in container.text
+            line = f"the head stays mlp_touch@{load_manifest(Path(MLP)).checksum[:12]}: {said.reason}"
+            stream.peer.until(lambda line=line: line in container.text, line)
         assert stream.values() == ["mlp", MLP]
         stream.chunks(5, of="mlp_touch")
         assert set(stream.heads[start:]) == {"mlp_touch"}

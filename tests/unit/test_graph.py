@@ -39,6 +39,8 @@ def test_the_simulated_robot_comes_up_before_what_needs_it_and_the_motor_before_
 def test_a_real_robot_has_no_simulator() -> None:
     order = names(robot="real", network_interface="lo", ros_domain="5")
     assert "sim" not in order and "sim_sensors" not in order and order[0] == "motor"
+    order = names(robot="real", network_interface="lo", ros_domain="5", hearing="true")
+    assert order[order.index("hearing") + 1] == "microphone"  # a simulated one has none
 
 
 def test_conditions() -> None:
@@ -180,7 +182,7 @@ def test_values_reach_ros_as_they_are_typed() -> None:
         ({"hed": "mlp"}, "argument: got hed; allowed: robot, backbone, "),
         ({"robot": "spot"}, "robot: got 'spot'; allowed: sim, real"),
         ({"backbone": "gpt"}, "backbone: got 'gpt'; allowed: compact, "),
-        ({"head": "fly"}, "head: got 'fly'; allowed: mlp, flow_matching, dit, state_relative, ensemble, hold"),
+        ({"head": "fly"}, "head: got 'fly'; allowed: mlp, flow_matching, "),
         ({"mode": "legs"}, "mode: got 'legs'; allowed: arms_only, upper_body, whole_body"),
         ({"task": "dance"}, "task: got 'dance'; allowed: touch"),
         ({"view": "yes"}, "view: got 'yes'; allowed: true, false"),

@@ -29,7 +29,7 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], message: str, caps
 
 
 def test_options_are_read_as_what_they_spell() -> None:
-    assert [backbone.typed(word) for word in ("18", "0.5", "bf16")] == [18, 0.5, "bf16"]
+    assert [backbone.typed(word) for word in ("18", "0.5", "bf16", "true")] == [18, 0.5, "bf16", True]
     assert isinstance(backbone.typed("18"), int)
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from neon_ros.errors import ConfigError, RobotError
 from neon_ros.resources import share
+from neon_ros.robot.capsules import Body, body
 from neon_ros.robot.description import BODIES_29, MeshVisual, urdf_of
-from neon_ros.robot.joints import JOINT_NAMES, JOINTS
-from neon_ros.robot.kinematics import URDF, Kinematics
+from neon_ros.robot.joints import JOINT_INDEX, JOINT_NAMES, JOINTS
+from neon_ros.robot.kinematics import URDF, Kinematics, kinematics_of
 from neon_ros.robot.variants import VARIANTS
 
 MASS = {5: 33.34, 6: 33.34, 11: 33.34, 12: 33.34, 13: 33.74, 14: 33.74, 15: 33.74, 16: 33.74}
@@ -104,11 +105,34 @@ def test_the_larger_wrist_moves_the_hand_5_mm_out(mode_machine: int, tmp_path: P
     for name in ("left_wrist_yaw_joint", "right_wrist_yaw_joint"):
         origin = _joints(mode_machine)[name].find("origin")
         assert origin is not None and origin.get("xyz") == "0.051 0 0"
-    if not VARIANTS[mode_machine].absent:
-        file = tmp_path / "g1.urdf"
-        file.write_text(urdf_of(mode_machine), encoding="utf-8")
-        moved = Kinematics(file).palms(np.zeros(29)) - Kinematics().palms(np.zeros(29))
-        np.testing.assert_allclose(np.linalg.norm(moved[:, :3, 3], axis=1), 0.005, atol=1e-9)
+    moved = kinematics_of(mode_machine).palms(np.zeros(29)) - Kinematics().palms(np.zeros(29))
+    np.testing.assert_allclose(np.linalg.norm(moved[:, :3, 3], axis=1), 0.005, atol=1e-9)
+
+
+@pytest.mark.parametrize("mode_machine", BODIES_29)
+def test_links_and_capsules_are_where_the_variants_urdf_has_them(mode_machine: int, tmp_path: Path) -> None:
+    """A locked waist is fixed in the URDF and stays at 0 here; the tree is read with its waist free again."""
+    robot, file = ElementTree.fromstring(urdf_of(mode_machine)), tmp_path / "g1.urdf"
+    q = np.random.default_rng(mode_machine).uniform(-1.0, 1.0, (20, 29)) * VARIANTS[mode_machine].present()
+    for element in robot.findall("joint"):
+        if element.get("name") in VARIANTS[mode_machine].absent:
+            element.set("type", "revolute")
+            xml_axis = {"x": "1 0 0", "y": "0 1 0"}[JOINTS[JOINT_INDEX[element.attrib["name"]]].axis]
+            ElementTree.SubElement(element, "axis", xyz=xml_axis)
+    file.write_bytes(ElementTree.tostring(robot))
+    wanted, got = Kinematics(file), kinematics_of(mode_machine)
+    assert wanted.links == got.links
+    for link, pose in wanted.poses(q).items():
+        np.testing.assert_allclose(got.poses(q)[link], pose, atol=1e-12, err_msg=link)
+    np.testing.assert_allclose(got.palms(q), wanted.palms(q), atol=1e-12)
+    np.testing.assert_allclose(got.palm_jacobians(q), wanted.palm_jacobians(q), atol=1e-12)
+    np.testing.assert_allclose(body(mode_machine).segments(q), Body(wanted).segments(q), atol=1e-12)
+    np.testing.assert_array_equal(body(mode_machine).levers, Body(wanted).levers)
+
+
+def test_kinematics_of_an_unknown_variant_are_refused() -> None:
+    with pytest.raises(RobotError, match="mode_machine: got 7"):
+        kinematics_of(7)
 
 
 def test_meshes_replace_what_is_seen_and_nothing_else() -> None:

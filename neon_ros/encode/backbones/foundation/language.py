@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neon_ros.contracts import FloatArray
+from neon_ros.encode.backbones.foundation.answers import continued, first_layers, following
 from neon_ros.encode.backbones.foundation.folder import find_folder, fingerprint, require_model, weight_files
 from neon_ros.encode.backbones.foundation.loading import (
     Progress,
@@ -52,6 +53,7 @@ class VideoLanguage(SingleViews):
     :param stride: pictures between the beginnings of two windows, see :class:`RollingWindows`.
     :param width: of the picture the model sees [pixel]; 0 for 14 columns of tokens.
     :param height: of the picture the model sees [pixel]; 0 for 8 rows of tokens.
+    :param answers: keep all layers, so that :meth:`answer` can say in words what is seen; needs their memory.
     :param threads: of torch on the CPU.
     :param progress: told what is being done while loading.
     :raises ConfigError: on an option out of range, or a precision whose package is not installed.
@@ -77,6 +79,7 @@ class VideoLanguage(SingleViews):
         stride: int = 4,
         width: int = 0,
         height: int = 0,
+        answers: bool = False,
         threads: int = 1,
         progress: Progress = silent,
     ) -> None:
@@ -98,15 +101,20 @@ class VideoLanguage(SingleViews):
         self.layout = read_layout(self.folder, vision.to_dict(), width or 14 * step, height or 8 * step)
         self.words = ChatWords(self.folder, self.structure)
         cut = copy.deepcopy(config)
-        cut.text_config.num_hidden_layers = self.layer
-        if getattr(text, "layer_types", None):
-            cut.text_config.layer_types = list(text.layer_types[: self.layer])
+        if not answers:
+            cut.text_config.num_hidden_layers = self.layer
+            if getattr(text, "layer_types", None):
+                cut.text_config.layer_types = list(text.layer_types[: self.layer])
         layout, size = self.layout, kind.dtype.itemsize
         window = window_need(cut, layout.grid, layout.tokens, self._sound_tokens, frames, stride, size)
         whole = load_frozen(self._model_class(), self.folder, cut, kind, place, window, progress)
+        self._whole = whole if answers else None
         self.model: Any = whole.model  # without the layer that turns states into words
+        self._language = self.model.language_model
+        if answers:
+            self._language = first_layers(self._language, self.layer)
         if self.layer < total:
-            self.model.language_model.norm = nn.Identity()  # the norm belongs after the last layer only
+            self._language.norm = nn.Identity()  # the norm belongs after the last layer only
         compile_tower(self.model.visual, self._compiled)
         self.size, self.device, self.dtype = int(text.hidden_size), place, kind.dtype
         columns_rows = f"{self.layout.width}x{self.layout.height}"
@@ -121,7 +129,8 @@ class VideoLanguage(SingleViews):
         }
         self._seen: OrderedDict[bytes, tuple[Tensor, tuple[Tensor, ...]]] = OrderedDict()
         self._readers: dict[int, PrefixReader] = {}
-        self._alone = PrefixReader(self.model.language_model)
+        self._alone = PrefixReader(self._language)
+        self._newest: Observation | None = None
 
     @abstractmethod
     def _config(self, folder: Path) -> Any:
@@ -189,6 +198,7 @@ class VideoLanguage(SingleViews):
         if instruction:
             self.words.instruction(instruction, TEXT_TOKENS)
         windows = self._windows.add(frame, instruction, sound)
+        self._newest = next(iter(windows.values()))
         readers, self._readers, results = self._readers, {}, []
         newest = next(reversed(readers.values()), self._alone)
         for first, observation in windows.items():
@@ -202,9 +212,37 @@ class VideoLanguage(SingleViews):
     def clear(self) -> None:
         """Forget the stream: all pictures, sounds and what was read of them."""
         self._windows.clear()
-        self._readers = {}
+        self._readers, self._newest = {}, None
         self._alone.clear()
         self._seen.clear()
+
+    def answer(self, question: str = "", most: int = 48) -> str:
+        """Return what the model says of the stream so far: a reply to speak, or reasoning to act on.
+
+        :param question: after the pictures; empty leaves it with the instruction.
+        :param most: word pieces of the answer.
+        :raises ConfigError: when it was loaded without ``answers``.
+        :raises ContractError: on a question that cannot be read, or before the first picture.
+        """
+        if self._whole is None:
+            raise ConfigError(refuse("answer", f"{self.name} without its last layers", "the option answers"))
+        if self._newest is None:
+            raise ContractError(refuse("answer", "no picture", "at least one picture watched"))
+        window, words = self._segments(self._newest), self.words
+        for tokens in self._closed(self._newest):
+            at = following(window)
+            window += [self._tokens("template", [words.special(token)], at) for token in tokens]
+        asked = words.instruction(question, TEXT_TOKENS) if question else []
+        start, end = words.special("<|im_start|>"), words.special("<|im_end|>")
+        turn = [*asked, end, *words.plain("\n"), start, *words.plain("assistant\n")]
+        window.append(self._tokens("template", turn, following(window)))
+        with within_memory(self.name):
+            said = continued(self._whole, window, lambda i, at: self._tokens("answer", [i], at), frozenset({end}), most)
+        return words.text(said)
+
+    def _closed(self, observation: Observation) -> Sequence[Sequence[str]]:
+        """Return the special tokens that end pictures and sound; those of one group stand at one position."""
+        return ()
 
     def _segments(self, observation: Observation) -> list[Segment]:
         said = self._said(observation.instruction)

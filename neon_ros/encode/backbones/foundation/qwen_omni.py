@@ -92,6 +92,9 @@ class QwenOmni(VideoLanguage):
         # In each piece of 2 s the pictures come first, then the sound; sorting keeps the order inside.
         return segments + [segment for _, _, segment in sorted(pieces, key=lambda piece: piece[:2])]
 
+    def _closed(self, observation: Observation) -> Sequence[Sequence[str]]:
+        return (("<|audio_eos|>", "<|vision_eos|>"),) if observation.sound else (("<|vision_eos|>",),)
+
     def _places(self, begin: int, step: int) -> Tensor:
         """Return the positions (3, N) of a picture taken ``step`` positions after the beginning."""
         rows, columns = self.layout.tokens

@@ -66,3 +66,7 @@ class ChatWords:
         if len(ids) > most:
             raise ContractError(refuse("instruction", f"{len(ids)} tokens ({len(text)} characters)", f"at most {most}"))
         return ids
+
+    def text(self, ids: list[int]) -> str:
+        """Return the text of tokens, without the special ones."""
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()

@@ -67,8 +67,10 @@ def chat(folder: Path, words: str, media: Sequence[str], system: str) -> Any:
     return torch.tensor([tokenizer(text)["input_ids"]])
 
 
-def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any, Any]:
-    """Return ids and states after the backbone's layer, of the whole window at once, as transformers computes them."""
+def plain_cosmos(
+    folder: Path, window: Observation, backbone: Any, after: str = "", said: Sequence[int] = (), layer: int = 0
+) -> tuple[Any, Any]:
+    """Return ids and states after a layer, of the whole window at once, as transformers computes them."""
     from neon_ros.encode.backbones.foundation.cosmos_reason import SYSTEM
 
     model = published("Qwen3VLForConditionalGeneration", folder)
@@ -79,7 +81,7 @@ def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any,
         + "<|vision_end|>"
         for frame in window.frames
     ]
-    ids = chat(folder, window.instruction, media, SYSTEM)
+    ids = torch.cat([chat(folder, window.instruction, [*media, after], SYSTEM), torch.tensor([said]).long()], dim=1)
     pixels = np.concatenate([backbone.layout.patches(backbone.layout.fit(f.rgb)) for f in window.frames])
     with torch.no_grad():
         output = model(
@@ -90,11 +92,13 @@ def plain_cosmos(folder: Path, window: Observation, backbone: Any) -> tuple[Any,
             mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
             output_hidden_states=True,
         )
-    return ids[0], output.hidden_states[backbone.layer][0]
+    return ids[0], output.hidden_states[layer or backbone.layer][0]
 
 
-def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, Any]:
-    """Return ids and states after the backbone's layer, of the whole window at once, as transformers computes them."""
+def plain_omni(
+    folder: Path, window: Observation, backbone: Any, after: str = "", said: Sequence[int] = (), layer: int = 0
+) -> tuple[Any, Any]:
+    """Return ids and states after a layer, of the whole window at once, as transformers computes them."""
     from neon_ros.encode.backbones.foundation.qwen_omni import SYSTEM
 
     model = published("Qwen2_5OmniThinkerForConditionalGeneration", folder)
@@ -114,7 +118,8 @@ def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, A
         for number, part in enumerate(parts):
             pieces[number] += "<|AUDIO|>" * (len(part) // 640)
     around = ("<|vision_bos|><|audio_bos|>", "<|audio_eos|><|vision_eos|>") if window.sound else ("<|vision_bos|>", "")
-    ids = chat(folder, window.instruction, [around[0], *pieces, around[1] or "<|vision_eos|>"], SYSTEM)
+    media = [around[0], *pieces, around[1] or "<|vision_eos|>", after]
+    ids = torch.cat([chat(folder, window.instruction, media, SYSTEM), torch.tensor([said]).long()], dim=1)
     pixels = np.concatenate([backbone.layout.patches(backbone.layout.fit(f.rgb)) for f in window.frames])
     with torch.no_grad():
         output = model(
@@ -127,7 +132,7 @@ def plain_omni(folder: Path, window: Observation, backbone: Any) -> tuple[Any, A
             output_hidden_states=True,
             **inputs,
         )
-    return ids[0], output.hidden_states[backbone.layer][0]
+    return ids[0], output.hidden_states[layer or backbone.layer][0]
 
 
 def difference(folder: Path, window: Observation, backbone: Any, got: dict[str, np.ndarray]) -> float:
@@ -335,6 +340,42 @@ def test_the_weights_have_their_published_names(cosmos_folder: Path, omni_folder
         here = {name for file in weight_files(folder) for name in header_of(file)}
         assert set(names) <= here
     assert "lm_head.weight" not in {name for file in weight_files(cosmos_folder) for name in header_of(file)}
+
+
+@pytest.mark.parametrize("name", ["cosmos_reason", "qwen_omni"])
+def test_an_answer_is_the_likeliest_of_the_whole_model(
+    name: str, picture: Picture, cosmos_folder: Path, omni_folder: Path
+) -> None:
+    folder, plain, kind, layer = {
+        "cosmos_reason": (cosmos_folder, plain_cosmos, "Qwen3VLForConditionalGeneration", 4),
+        "qwen_omni": (omni_folder, plain_omni, "Qwen2_5OmniThinkerForConditionalGeneration", 2),
+    }[name]
+    width, height = SIZES[name]
+    options = {"path": str(folder), "precision": "fp32", "layer": layer, "width": width, "height": height}
+    backbone: Any = load(name, answers=True, **options)
+    frames = tuple(Frame(n * SECOND // 2, picture(n)) for n in range(3))
+    window = Observation(frames, WORDS, sound(1.4) if name == "qwen_omni" else None)
+    with pytest.raises(ContractError, match="answer: got no picture; allowed: at least one picture watched"):
+        backbone.answer()
+    short = load(name, **options)
+    for number, frame in enumerate(frames):
+        heard = window.sound if number == 0 else None
+        got = backbone.watch(frame.stamp_ns, frame.rgb, WORDS, heard)
+        wanted = short.watch(frame.stamp_ns, frame.rgb, WORDS, heard)
+    assert np.abs(got["vision"] - wanted["vision"]).max() < 1e-5 and backbone.model_id == short.model_id
+
+    model, said = published(kind, folder), []
+    after = "why?<|im_end|>\n<|im_start|>assistant\n"
+    for _ in range(6):
+        with torch.no_grad():
+            said.append(int(model.lm_head(plain(folder, window, backbone, after, said, -1)[1][-1]).argmax()))
+    end = backbone.words.special("<|im_end|>")
+    said = said[: said.index(end)] if end in said else said
+    assert backbone.answer("why?", 6) == backbone.words.text(said)
+    with pytest.raises(ContractError, match=r"instruction: got 33 tokens"):
+        backbone.answer("w" * 33)
+    with pytest.raises(ConfigError, match=f"answer: got {name} without its last layers; allowed: the option answers"):
+        short.answer()
 
 
 def test_special_tokens_in_an_instruction_are_mere_text(backbone: Any, picture: Picture) -> None:

@@ -1,0 +1,56 @@
+"""What a video-language model says of the stream: the window read through all layers, then one word piece at a time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from neon_ros.encode.backbones.foundation.stream import PrefixReader, Segment
+
+
+def first_layers(language: nn.Module, count: int) -> Any:
+    """Return a language model of the first ``count`` layers of another, which shares its weights and keeps its own."""
+    short: Any = copy.copy(language)
+    short._modules = dict(language._modules)
+    short.config = copy.deepcopy(language.config)
+    short.config.num_hidden_layers = count
+    if getattr(short.config, "layer_types", None):
+        short.config.layer_types = list(short.config.layer_types[:count])
+    short.layers = nn.ModuleList(list(short.layers)[:count])
+    return short
+
+
+@torch.no_grad()
+def continued(
+    whole: Any,
+    segments: Sequence[Segment],
+    token: Callable[[int, int], Segment],
+    stop: frozenset[int],
+    most: int,
+) -> list[int]:
+    """Return the likeliest tokens after a window, one after the other.
+
+    :param whole: the model with all layers and ``lm_head``.
+    :param segments: the window, up to where the answer begins.
+    :param token: makes a segment of a token and its position.
+    :param stop: tokens that end the answer.
+    :param most: tokens.
+    """
+    reader, said, window = PrefixReader(whole.model.language_model), [], list(segments)
+    for _ in range(most):
+        state = reader.read(window)[-1][-1]
+        likeliest = int(whole.lm_head(state).argmax())
+        if likeliest in stop:
+            break
+        said.append(likeliest)
+        window.append(token(likeliest, following(window)))
+    return said
+
+
+def following(segments: Sequence[Segment]) -> int:
+    """Return the position after the last of all segments."""
+    return int(max(segment.positions.max() for segment in segments)) + 1
