@@ -161,7 +161,7 @@ class Graph:
     processes: tuple[Process, ...]
 
 
-_APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
+_APART = ("sim_sensors", "recorder", "view", "hearing", "microphone", "speech")
 """Processes that stay out of the container."""
 _TOPICS = ("image_topic", "points_topic")
 _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
@@ -373,6 +373,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
     if values["hearing"] == "true" or everything:
         yield node("hearing", {})
+        if not sim:
+            yield node("microphone", {"interface": values["network_interface"]})
     if values["speech"] == "true" or everything:
         yield node("speech", {"speaker": "synthesiser" if sim else "robot", **wire})
     if "true" in (values["view"], values["record"]) or everything:

@@ -92,6 +92,16 @@ class HearingParameters:
 
 
 @dataclass(frozen=True)
+class MicrophoneParameters:
+    """Node ``microphone``: the real robot's own microphones."""
+
+    interface: str = parameter("", "network interface to the robot", required=True)
+    timeout: float = parameter(
+        2.0, "silence that is reported [s]; the robot may have to be told to listen", low=0.2, high=60.0
+    )
+
+
+@dataclass(frozen=True)
 class SpeechParameters:
     """Node ``speech``: words to sound."""
 

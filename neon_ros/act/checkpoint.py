@@ -15,15 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.manifest import (
-    JUDGE,
-    WEIGHTS_FILE,
-    WHOLE_FORMAT,
-    Manifest,
-    carried,
-    load_manifest,
-    read_checked,
-)
+from neon_ros.act.manifest import JUDGE, WEIGHTS_FILE, WHOLE_FORMAT, Manifest, carried, load_manifest, read_checked
 from neon_ros.errors import CheckpointError, refuse
 
 Weights = dict[str, NDArray[np.float32]]

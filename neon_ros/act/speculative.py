@@ -8,7 +8,7 @@ made comes back as it went in; where it comes back displaced by more than a tole
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,9 @@ class Speculation(NamedTuple):
     def rate(self) -> float:
         """Share of drafts that were accepted; not a number before the first."""
         return self.accepted / self.asked if self.asked else float("nan")
+
+
+_NOTHING = np.zeros(0, dtype=np.float32)
 
 
 class SpeculativePolicy:
@@ -92,7 +95,14 @@ class SpeculativePolicy:
 
         With a ``prefix`` the accurate head always answers: a draft that ignores what is committed is no draft.
         """
-        given = {"vision": vision, "text": text, "text_mask": text_mask, "proprio": proprio, "lidar": lidar, "eef": eef}
+        given: dict[str, Any] = {
+            "vision": vision,
+            "text": text,
+            "text_mask": text_mask,
+            "proprio": proprio,
+            "lidar": lidar,
+            "eef": eef,
+        }
         self._asked += 1
         if prefix is None:
             draft = self._draft.act(q, **given, age=age)
@@ -121,5 +131,5 @@ def _check_pair(draft: Checkpoint, accurate: Checkpoint) -> None:
     if JUDGE not in second.graphs:
         raise CheckpointError(refuse(f"head {second.head} as judge", "no graph judge", "flow_matching or dit"))
     for name, value in accurate.weights.items():
-        if name.split(".")[0] in PARTS[:-1] and not np.array_equal(value, draft.weights.get(name)):
+        if name.split(".")[0] in PARTS[:-1] and not np.array_equal(value, draft.weights.get(name, _NOTHING)):
             raise CheckpointError(refuse(f"weight {name} of the draft", "another", "the encoders of the accurate head"))

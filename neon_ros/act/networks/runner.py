@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 
 from neon_ros.act.checkpoint import Checkpoint
 from neon_ros.act.manifest import WHOLE_FORMAT
-from neon_ros.act.networks.config import HeadConfig, head_config
-from neon_ros.act.networks.layers import Style
+from neon_ros.act.networks.config import saved_config
 from neon_ros.act.networks.model import NeonModel, graph_module
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.robot.joints import joint_indices
@@ -29,20 +27,12 @@ def network_of(checkpoint: Checkpoint) -> NeonModel:
         raise CheckpointError(refuse(f"runtime of {checkpoint.folder}", "torch", allowed))
     columns = tuple(int(index) for index in joint_indices(manifest.joint_names))
     try:
-        model = NeonModel(_config(manifest.head, columns, manifest.horizon, manifest.training.get("network", {})))
+        model = NeonModel(saved_config(manifest.head, columns, manifest.training.get("network", {})))
         model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in checkpoint.weights.items()})
-    except (RuntimeError, TypeError, KeyError, ConfigError) as error:
+    except (RuntimeError, TypeError, ConfigError) as error:
         got = str(error).splitlines()[0]
         raise CheckpointError(refuse(f"weights of {checkpoint.folder}", got, "those of its network")) from error
     return model.eval().requires_grad_(False)
-
-
-def _config(head: str, columns: tuple[int, ...], horizon: int, said: Mapping[str, Any]) -> HeadConfig:
-    """Return the shapes that a manifest tells, or those that ship."""
-    if not said:
-        return head_config(head, columns, horizon=horizon)
-    shapes = {name: Style(**value) if isinstance(value, Mapping) else value for name, value in said.items()}
-    return HeadConfig(**{**shapes, "joint_indices": columns})
 
 
 class TorchPart:
