@@ -74,7 +74,9 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),
         Argument("provider", "processor that runs the head", "cpu", ("cpu", "cuda", "tensorrt")),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
-        Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
+        Argument(
+            "hearing", f"hear instructions and a stop on the topic audio; on a real robot {WHERE}", AUTO, (*BOOL, AUTO)
+        ),
         Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
@@ -210,7 +212,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
-        "hearing": lambda: BOOL[not all(map(find_spec, EARS))],
+        # The simulator has no microphone: there an ear is started when it is asked for.
+        "hearing": lambda: BOOL[sim or not all(map(find_spec, EARS))],
         "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
