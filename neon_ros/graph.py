@@ -71,8 +71,12 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
+        Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),
+        Argument("provider", "processor that runs the head", "cpu", ("cpu", "cuda", "tensorrt")),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
-        Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
+        Argument(
+            "hearing", f"hear instructions and a stop on the topic audio; on a real robot {WHERE}", AUTO, (*BOOL, AUTO)
+        ),
         Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
@@ -208,7 +212,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
-        "hearing": lambda: BOOL[not all(map(find_spec, EARS))],
+        # The simulator has no microphone: there an ear is started when it is asked for.
+        "hearing": lambda: BOOL[sim or not all(map(find_spec, EARS))],
         "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
@@ -368,7 +373,7 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", {**policy, **signing})
+    yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
     if values["hearing"] == "true" or everything:
         yield node("hearing", {})
         if not sim:

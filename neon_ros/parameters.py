@@ -163,6 +163,8 @@ class ActionHeadParameters:
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+    runtime: str = parameter("ort", "what runs the head: ONNX Runtime or torch", choices=("ort", "torch"))
+    provider: str = parameter("cpu", "processor that runs the head", choices=("cpu", "cuda", "tensorrt"))
     max_capture_age: float = parameter(
         0.2, "captures older than this, or than a chunk lasts, are not answered [s]", low=0.02, high=1.0
     )

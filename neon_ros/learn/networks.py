@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,8 @@ def config_of(preset: Preset, data: Demonstrations, sentences: Sentences) -> Hea
         text_size=text_size,
     )
     asked = {name: getattr(preset, name) for name in ("width", "blocks", "hidden", "denoising", "solver")}
-    style = replace(config.style, **{name: 0.0 if name == "cap" else False for name in preset.without})
+    switched_off: dict[str, Any] = {name: 0.0 if name == "cap" else False for name in preset.without}
+    style = replace(config.style, **switched_off)
     if preset.head == "mlp":  # its layers are fusion's
         config = replace(config, fusion_style=style)
     return replace(config, style=style, **{name: value for name, value in asked.items() if value})

@@ -113,7 +113,7 @@ def test_a_full_memory_leaves_the_node_inactive_until_there_is_room(peer: Any, r
             ({"encoding": "mono8", "step": 64, "data": bytes([50]) * 48 * 64}, 50),
             ({"encoding": "yuv422_yuy2", "step": 128, "data": bytes([116, 128]) * 48 * 64}, 116),
             ({"encoding": "rgba8", "step": 256, "data": bytes([7]) * 48 * 256}, 7),
-            ({"size": (2160, 3840), "grey": 9}, 9),
+            ({"size": (480, 640), "grey": 9}, 9),
         ):
 
             def seen(wanted: int = grey) -> bool:
@@ -136,8 +136,13 @@ def test_a_full_memory_leaves_the_node_inactive_until_there_is_room(peer: Any, r
 
 def test_compressed_pictures_are_read_and_broken_ones_refused(peer: Any, running: Any, greedy: Path) -> None:
     pillow = pytest.importorskip("PIL.Image")
-    out = io.BytesIO()
-    pillow.fromarray(np.full((48, 64, 3), 100, dtype=np.uint8)).save(out, "PNG")
+
+    def packed(height: int, width: int, grey: int) -> bytes:
+        out = io.BytesIO()
+        pillow.fromarray(np.full((height, width, 3), grey, dtype=np.uint8)).save(out, "PNG")
+        return out.getvalue()
+
+    small, large = packed(48, 64, 100), packed(2160, 3840, 9)
     images = peer.node.create_publisher(CompressedImage, "head/image/compressed", topics.SENSOR_OUT)
     features = peer.listen(FeaturesMsg, topics.features_topic("backbone"), topics.SENSOR_IN)
 
@@ -148,11 +153,16 @@ def test_compressed_pictures_are_read_and_broken_ones_refused(peer: Any, running
 
     words = ("-p", "backbone:=greedy", "-p", "image_transport:=compressed", "-r", "image:=head/image", *STILL)
     with running("neon_ros.nodes.backbone", "--ros-args", *words) as node:
-        peer.until(lambda: features, "features", lambda: show(out.getvalue()))
+        peer.until(lambda: features, "features", lambda: show(small))
         assert features_from_msg(features[-1]).tensors["vision"][0, 0] == 100
-        peer.until(lambda: "compressed image: got" in node.text, "a refusal", lambda: show(out.getvalue()[:60]))
+
+        def seen() -> bool:
+            return bool(features_from_msg(features[-1]).tensors["vision"][0, 0] == 9)
+
+        peer.until(seen, "a 4K picture", lambda: show(large))
+        peer.until(lambda: "compressed image: got" in node.text, "a refusal", lambda: show(small[:60]))
         features.clear()
-        peer.until(lambda: features, "features after that", lambda: show(out.getvalue()))
+        peer.until(lambda: features, "features after that", lambda: show(small))
         assert node.end() == 0
 
 

@@ -134,6 +134,7 @@ class Hands:
     :param posture: of the left arm, to which the freedom is drawn that the palms leave (7,) [rad].
     :param weight: of the direction of a hand against its position [m/rad].
     :param shares: weights of the fingers' direction and of that of the back of the hand.
+    :param rules: of the arms' inverse kinematics.
     """
 
     def __init__(
@@ -144,8 +145,9 @@ class Hands:
         posture: Array = POSTURE,
         weight: float | None = None,
         shares: tuple[float, float] = (0.3, 1.0),
+        rules: ExpertRules | None = None,
     ) -> None:
-        self.core = Expert(model, kp)
+        self.core = Expert(model, kp, rules)
         self._stiffness = (gains("arm_sdk").kp if kp is None else kp)[FIRST:]
         self._aim = aim
         self._posture = np.stack([posture, posture * MIRROR])

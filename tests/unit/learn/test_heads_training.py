@@ -1,4 +1,4 @@
-"""Each head is trained from a preset: on lent eyes that stay as they are, stopped and taken up, by many processes."""
+"""Each head is trained from a preset: on lent eyes that stay as they are, stopped, taken up, by several processes."""
 
 from __future__ import annotations
 
