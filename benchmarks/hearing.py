@@ -149,11 +149,15 @@ def judge(room: Room, voices: Sequence[str], levels: Sequence[float], count: int
         for voice in voices:
             for snr in levels:
                 decision = room.hear(text, voice, snr).decision
-                false_stops += decision.stop
+                if decision.stop:
+                    false_stops += 1
+                    examples.append(f"{text!r} stopped, heard as {decision.text!r} ({voice}, {snr:g} dB)")
                 got = meaning(decision.instruction) if decision.instruction else None
                 kind = "right" if got == asked else "other" if got else "unclear" if decision.instruction else "refused"
                 if kind == "other":
-                    examples.append(f"{text!r} heard as {decision.instruction!r} ({voice}, {snr:g} dB)")
+                    examples.append(
+                        f"{text!r} meant otherwise, heard as {decision.instruction!r} ({voice}, {snr:g} dB)"
+                    )
                 for key in (voice, f"{snr:g} dB", "all"):
                     said[key] += len(words_of(text))
                     wrong[key] += errors(words_of(text), words_of(decision.text))
@@ -165,7 +169,7 @@ def judge(room: Room, voices: Sequence[str], levels: Sequence[float], count: int
         print(f"{key!s:22} {wrong[key] / said[key]:10.1%} {shares}")
     print(f"false stops: {false_stops} of {outcome['all'].total()} sentences")
     for example in examples[:8]:
-        print(f"  other: {example}")
+        print(f"  {example}")
 
 
 def judge_stops(room: Room, voices: Sequence[str], levels: Sequence[float]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from neon_ros.arguments import ARGUMENTS
 from neon_ros.cli import words
 from neon_ros.cli.ros import set_parameters, settle
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.graph import ARGUMENTS
 
 USAGE = """usage: neon head NAME [checkpoint:=FOLDER] [name:=value ...]
 

@@ -11,8 +11,9 @@ import pytest
 
 from neon_ros import graph
 from neon_ros.act.heads import HEADS
+from neon_ros.arguments import ARGUMENTS, ENTRIES
 from neon_ros.errors import ConfigError
-from neon_ros.graph import ARGUMENTS, ENTRIES, build, resolve
+from neon_ros.graph import build, resolve
 from neon_ros.parameters import MOTOR, NODES, check_params_file
 from neon_ros.robot.modes import MODES
 

@@ -39,8 +39,8 @@ _RAISE = 0.12  # [m] the thing above the table at the end
 _SPEED, _CLOSE_SPEED, _LIFT_SPEED = 0.30, 0.10, 0.12  # [m/s]
 _SQUEEZE = 8.0  # [N] each hand; friction 0.8 of it on both sides carries 1.3 kg
 _CARRY = 2.0  # [N] upwards, each hand: a little more than half of the heaviest thing
-_NEAR_X = 0.38  # [m] ahead of the pelvis, where the thing is raised
-_ARMS = ExpertRules(posture_gain=0.6, damping=0.03)  # a strong draw to the posture would hold the hands off their goal
+_EASE = (0.37, 0.17)  # [m] ahead of the pelvis and to the side, where the thing is raised
+_ARMS = ExpertRules(posture_gain=0.4, damping=0.02)  # a strong draw to the posture would hold the hands off their goal
 _TURN = 0.8  # share of the thing's bearing that the waist turns
 _PITCH = -0.05  # [rad] of the waist: both arms out and a lean are more than its motor holds
 
@@ -165,7 +165,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     # The hands are to the left and the right of the thing as the turned robot sees it.
     facing = _TURN * bearing
     across = np.stack([-np.sin(facing), np.cos(facing)], axis=1)  # (B, 2) to the left
-    reach = extent(moment.half, moment.turn, across)
+    reach = extent(moment, across)
     height = np.maximum(moment.centre[:, 2], moment.centre[:, 2] - moment.half[:, 2] + _LEAST)
     bottom = moment.centre[:, 2] - moment.half[:, 2]
     table = np.minimum(bottom, 0.006)
@@ -175,7 +175,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     out = (at * outward).sum(2)  # (B, 2)
     aside = np.linalg.norm(at - out[..., None] * outward, axis=2)
     level = np.abs(moment.palm[..., 2] - height[:, None])
-    beside = (aside < 0.035) & (level < 0.045) & (out > reach[:, None] - 0.01)
+    beside = (aside < 0.025) & (level < 0.045) & (out > reach[:, None] - 0.01)
     ready = beside.all(1)
     gripped = ready & (out < reach[:, None] + _PALM + 0.018).all(1)
     # On the way: above the station until over it, then down to the height of the grip.
@@ -190,11 +190,14 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     goal = np.concatenate([grip, np.repeat(height[:, None, None], 2, axis=1)], axis=2)
     close = towards(goal, moment.palm, 4.0, _CLOSE_SPEED)
     rise = np.clip(3.0 * (_RAISE - (bottom - table)), -_LIFT_SPEED, _LIFT_SPEED)
+    # Not before both press: a hand that rises first slips.
+    rise = rise * np.clip((reach + _PALM + 0.012 - out.max(1)) / 0.006, 0.0, 1.0)
     # In the grip the hands go up together, wherever on the thing they are.
     close[..., 2] = np.where(gripped[:, None], rise[:, None], close[..., 2])
-    # What is raised tends away from the robot: draw it back.
-    back = np.clip(-1.0 * (moment.centre[:, 0] - _NEAR_X), -0.06, 0.06)
-    close[..., 0] += np.where(gripped, back, 0.0)[:, None]
+    # What is held tends away from the robot and to the side: draw it back to where both arms are at ease.
+    near = np.stack([np.full(batch, _EASE[0]), np.sign(moment.centre[:, 1]) * _EASE[1]], axis=1)
+    back = np.clip(3.0 * (near - moment.centre[:, :2]), -_CLOSE_SPEED, _CLOSE_SPEED)
+    close[..., :2] += np.where(gripped[:, None], back, 0.0)[:, None]
     aim.active[:] = True
     aim.palm = np.where(ready[:, None, None], close, walk)
     aim.carry[:, 2] = np.where(gripped, rise, 0.0)

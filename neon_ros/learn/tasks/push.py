@@ -133,14 +133,12 @@ def _beside(thing: SceneObject, mark: tuple[float, float], sign: float, rng: np.
     return replace(thing, x=mark[0] + away * np.sin(angle), y=mark[1] + sign * away * np.cos(angle), yaw=yaw)
 
 
-def extent(half: Array, turn: Array, direction: Array) -> Array:
-    """Return how far a box reaches from its centre along a direction in the plane (B,) [m].
-
-    :param half: half extents (B, 3) [m]; ``turn`` its yaw (B,) [rad]; ``direction`` unit vectors (B, 2).
-    """
+def extent(moment: Moment, direction: Array) -> Array:
+    """Return how far the thing reaches from its centre along ``direction``, plane unit vectors (B, 2): (B,) [m]."""
+    half, turn = moment.half, moment.turn
     along = np.abs(np.cos(turn) * direction[:, 0] + np.sin(turn) * direction[:, 1])
     across = np.abs(-np.sin(turn) * direction[:, 0] + np.cos(turn) * direction[:, 1])
-    return np.asarray(np.minimum(half[:, 0] * along + half[:, 1] * across, np.hypot(half[:, 0], half[:, 1])))
+    return np.where(moment.round, half[:, 0], half[:, 0] * along + half[:, 1] * across)
 
 
 def _aim(moment: Moment, waist: Array) -> Aim:
@@ -154,7 +152,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     inward = np.stack([np.zeros_like(moment.side), -moment.side], axis=1)
     along = unit(np.where(remaining[:, None] > 0.02, left, inward))
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)  # (B, 2)
-    reach = extent(moment.half, moment.turn, along)
+    reach = extent(moment, along)
     tip = own[:, :2] + _AHEAD * moment.rotation[rows, moment.row, :2, 0]
     at = tip - moment.centre[:, :2]
     behind, beside = (at * along).sum(1), (at * across).sum(1)
