@@ -2,8 +2,8 @@
 
 Int8 is for the large matrices of the head, in blocks of 64 values with a scale each (ONNX Runtime's MatMulNBits).
 Dynamic quantisation, one scale per output, is as small and as quick, but its chunks are off by several times as much:
-ReLU squared makes activations of very different sizes.  The encoders stay in float32: they take a tenth of a
-millisecond each.  docs/runtimes.md has the figures.
+ReLU squared makes activations of very different sizes.  The encoders stay in float32: they are small and
+quick.  docs/runtimes.md has the figures.
 """
 
 from __future__ import annotations
