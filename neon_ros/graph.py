@@ -27,7 +27,7 @@ MOUTHS = ("flite", "espeak-ng", "piper")
 """Synthesisers, one of which the node ``speech`` needs beside a simulated robot; a real one has its own."""
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
+_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch", "state_relative": "state_relative_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
