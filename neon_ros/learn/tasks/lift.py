@@ -39,7 +39,7 @@ _RAISE = 0.12  # [m] the thing above the table at the end
 _SPEED, _CLOSE_SPEED, _LIFT_SPEED = 0.30, 0.10, 0.12  # [m/s]
 _SQUEEZE = 8.0  # [N] each hand; friction 0.8 of it on both sides carries 1.3 kg
 _CARRY = 2.0  # [N] upwards, each hand: a little more than half of the heaviest thing
-_EASE = (0.37, 0.17)  # [m] ahead of the pelvis and to the side, where the thing is raised
+_EASE = (0.31, 0.17)  # [m] ahead of the pelvis and to the side, where the thing is raised
 _ARMS = ExpertRules(posture_gain=0.4, damping=0.02)  # a strong draw to the posture would hold the hands off their goal
 _TURN = 0.8  # share of the thing's bearing that the waist turns
 _PITCH = -0.05  # [rad] of the waist: both arms out and a lean are more than its motor holds
@@ -99,7 +99,7 @@ class Lift:
     """Lift a big thing with both hands."""
 
     name = "lift"
-    area = Area((0.34, 0.40), (-0.20, 0.20))
+    area = Area((0.29, 0.34), (-0.20, 0.20))  # an upright waist brings both hands no farther
     mark = walks = False
 
     def sample(self, seed: int, purpose: str = "train", held: Sequence[str] = ()) -> TabletopScene:
