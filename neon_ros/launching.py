@@ -25,8 +25,9 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
+from neon_ros.arguments import ARGUMENTS, ENTRIES
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.graph import ARGUMENTS, ENTRIES, PERCEPTION_NICENESS, Process, build
+from neon_ros.graph import PERCEPTION_NICENESS, Process, build
 from neon_ros.respawn import PAUSE, Respawn
 from neon_ros.robot.description import BODIES_29, urdf_of
 

@@ -92,6 +92,16 @@ class HearingParameters:
 
 
 @dataclass(frozen=True)
+class MicrophoneParameters:
+    """Node ``microphone``: the real robot's own microphones."""
+
+    interface: str = parameter("", "network interface to the robot", required=True)
+    timeout: float = parameter(
+        2.0, "silence that is reported [s]; the robot may have to be told to listen", low=0.2, high=60.0
+    )
+
+
+@dataclass(frozen=True)
 class SpeechParameters:
     """Node ``speech``: words to sound."""
 
@@ -153,6 +163,8 @@ class ActionHeadParameters:
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)
+    runtime: str = parameter("ort", "what runs the head: ONNX Runtime or torch", choices=("ort", "torch"))
+    provider: str = parameter("cpu", "processor that runs the head", choices=("cpu", "cuda", "tensorrt"))
     max_capture_age: float = parameter(
         0.2, "captures older than this, or than a chunk lasts, are not answered [s]", low=0.02, high=1.0
     )

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.manifest import JUDGE, WEIGHTS_FILE, Manifest, load_manifest, read_checked
+from neon_ros.act.manifest import JUDGE, WEIGHTS_FILE, WHOLE_FORMAT, Manifest, carried, load_manifest, read_checked
 from neon_ros.errors import CheckpointError, refuse
 
 Weights = dict[str, NDArray[np.float32]]
+METADATA = "neon_ros.manifest"
+"""Key under which an exported graph carries its manifest."""
 MAX_HEADER = 1 << 20
 """Longest safetensors header read [bytes]; a head has some hundred tensors."""
 
@@ -29,7 +31,7 @@ class Checkpoint:
 
     :param folder: where it was read from.
     :param manifest: what it is.
-    :param weights: every weight as float32, by ``<part>.<name>``.
+    :param weights: every weight as float32, by ``<part>.<name>``; none when the graphs hold them.
     """
 
     folder: Path
@@ -37,7 +39,7 @@ class Checkpoint:
     weights: Weights
 
     def graph(self, part: str) -> bytes:
-        """Return the ONNX model of ``part`` with its weights put in.
+        """Return the ONNX model of ``part`` with its weights in it.
 
         :raises CheckpointError: when there is no such part, or graph and weights do not fit.
         """
@@ -45,6 +47,8 @@ class Checkpoint:
             raise CheckpointError(refuse(f"part of checkpoint {self.folder}", part, ", ".join(self.manifest.graphs)))
         path = self.folder / f"{part}.onnx"
         model = read_checked(path, self.manifest.files[path.name])
+        if self.manifest.format == WHOLE_FORMAT:
+            return whole_graph(model, self.manifest, str(path))
         return join_graph(model, part_weights(self.weights, "head" if part == JUDGE else part), str(path))
 
 
@@ -57,6 +61,8 @@ def open_checkpoint(folder: Path | str, *, backbone: str | None = None, mode: st
     """
     folder = Path(folder)
     manifest = load_manifest(folder, backbone=backbone, mode=mode)
+    if manifest.format == WHOLE_FORMAT:
+        return Checkpoint(folder, manifest, {})
     return Checkpoint(folder, manifest, read_weights(folder / WEIGHTS_FILE, manifest.files[WEIGHTS_FILE]))
 
 
@@ -118,16 +124,7 @@ def join_graph(model: bytes, weights: Mapping[str, NDArray[np.float32]], where: 
     :param where: path for the error.
     :raises CheckpointError: on a broken graph, an external path, or a weight missing, left over or of another shape.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        proto = onnx.load_model_from_string(model)
-    except DecodeError as error:
-        raise CheckpointError(refuse(where, str(error), "an ONNX model")) from error
-    for item in _tensors(proto):
-        if item.data_location == onnx.TensorProto.EXTERNAL or item.external_data:
-            raise CheckpointError(refuse(f"{where}: tensor {item.name!r}", "kept in an external file", WEIGHTS_FILE))
+    proto = _parsed(model, where, WEIGHTS_FILE)
     names = set()
     for item in proto.graph.initializer:
         value = weights.get(item.name)
@@ -142,6 +139,37 @@ def join_graph(model: bytes, weights: Mapping[str, NDArray[np.float32]], where: 
         raise CheckpointError(refuse(f"{where}: weights", f"{left_over} which the graph does not use", sorted(names)))
     joined: bytes = proto.SerializeToString()
     return joined
+
+
+def whole_graph(model: bytes, manifest: Manifest, where: str) -> bytes:
+    """Return an exported model once its metadata have proved to be those of the manifest.
+
+    :raises CheckpointError: on a broken graph, an external path, or metadata of another checkpoint.
+    """
+    proto = _parsed(model, where, "the file itself")
+    said = {item.key: item.value for item in proto.metadata_props}.get(METADATA)
+    if said != carried(manifest):
+        got = "none" if said is None else "that of another checkpoint"
+        raise CheckpointError(refuse(f"{where}: metadata {METADATA}", got, "the manifest beside it"))
+    return model
+
+
+def _parsed(model: bytes, where: str, values: str) -> Any:
+    """Return the model; refuse one that is broken or points outside.
+
+    :param values: where its tensors must be.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        proto = onnx.load_model_from_string(model)
+    except DecodeError as error:
+        raise CheckpointError(refuse(where, str(error), "an ONNX model")) from error
+    for item in _tensors(proto):
+        if item.data_location == onnx.TensorProto.EXTERNAL or item.external_data:
+            raise CheckpointError(refuse(f"{where}: tensor {item.name!r}", "kept in an external file", values))
+    return proto
 
 
 def _tensors(proto: Any) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from neon_ros.act.checkpoint import Checkpoint, Weights, open_checkpoint
 from neon_ros.act.manifest import FORMAT, MODALITIES, WEIGHTS_FILE, BackboneSpec, Manifest
 from neon_ros.act.policy import HeadOutput, Policy
+from neon_ros.act.runtime import DEFAULT, Runtime
 from neon_ros.contracts import FloatArray, checked_array
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.robot.joints import NUM_JOINTS, joint_indices
@@ -145,10 +146,10 @@ def redraw(weights: Weights, seed: int) -> Weights:
     return drawn
 
 
-def random_head(folder: Path | str, seed: int, threads: int = 1) -> Policy:
+def random_head(folder: Path | str, seed: int, runtime: Runtime = DEFAULT) -> Policy:
     """Open the checkpoint in ``folder`` with weights drawn from ``seed``: the baseline that has learned nothing."""
     checkpoint = open_checkpoint(folder)
-    return Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, redraw(checkpoint.weights, seed)), threads)
+    return Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, redraw(checkpoint.weights, seed)), runtime)
 
 
 def hold_manifest(mode: str, horizon: int = 16, dt: float = 0.02) -> Manifest:
@@ -181,40 +182,40 @@ TRAINED: tuple[str, ...] = ("mlp", "flow_matching", "dit", "state_relative", "en
 """Heads that need a checkpoint; docs/heads.md says which one when."""
 
 
-def _trained(name: str) -> Callable[[Path | None, str, int], Head]:
+def _trained(name: str) -> Callable[[Path | None, str, Runtime], Head]:
     """Return what opens a checkpoint of the head called ``name`` and of no other."""
 
-    def opened(folder: Path | None, mode: str, threads: int) -> Head:
+    def opened(folder: Path | None, mode: str, runtime: Runtime) -> Head:
         if folder is None:
             raise ConfigError(refuse("checkpoint", "none", f"the folder of a checkpoint for head {name}"))
         checkpoint = open_checkpoint(folder, mode=mode)
         if checkpoint.manifest.head != name:
             raise CheckpointError(refuse(f"head of checkpoint {folder}", checkpoint.manifest.head, name))
-        return Policy(checkpoint, threads)
+        return Policy(checkpoint, runtime)
 
     return opened
 
 
-def _hold(folder: Path | None, mode: str, threads: int) -> Head:
+def _hold(folder: Path | None, mode: str, runtime: Runtime) -> Head:
     return HoldHead(hold_manifest(mode))
 
 
-HEADS: dict[str, Callable[[Path | None, str, int], Head]] = {
+HEADS: dict[str, Callable[[Path | None, str, Runtime], Head]] = {
     **{name: _trained(name) for name in TRAINED},
     "hold": _hold,
 }
 """What ``head:=`` accepts."""
 
 
-def load_head(name: str, folder: Path | str | None, *, mode: str = "upper_body", threads: int = 1) -> Head:
+def load_head(name: str, folder: Path | str | None, *, mode: str = "upper_body", runtime: Runtime = DEFAULT) -> Head:
     """Open the head called ``name``.
 
     :param folder: the checkpoint; ``hold`` needs none.
     :param mode: control mode; a checkpoint for another one is refused.
-    :param threads: threads of one inference.
+    :param runtime: what runs it; a head without weights needs none.
     :raises ConfigError: when there is no such head; the error lists the known ones.
     :raises CheckpointError: when the checkpoint cannot be used.
     """
     if name not in HEADS:
         raise ConfigError(refuse("head", name, ", ".join(sorted(HEADS))))
-    return HEADS[name](None if folder is None else Path(folder), mode, threads)
+    return HEADS[name](None if folder is None else Path(folder), mode, runtime)

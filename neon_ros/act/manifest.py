@@ -18,6 +18,8 @@ from neon_ros.robot.joints import joint_indices
 from neon_ros.robot.modes import control_mode
 
 FORMAT = "neon-head-1"
+WHOLE_FORMAT = "neon-onnx-1"
+"""Layout of an exported checkpoint: its graphs hold their weights, and this manifest in their metadata."""
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
 PARTS: tuple[str, ...] = ("proprio", "lidar", "eef", "head")
@@ -56,7 +58,7 @@ class GraphSpec:
 class Manifest:
     """What a checkpoint is and what it is for.
 
-    :param format: version of this layout, :data:`FORMAT`.
+    :param format: version of this layout, :data:`FORMAT` or :data:`WHOLE_FORMAT`.
     :param head_id: name of the checkpoint and of its folder.
     :param head: kind of head, e.g. ``mlp``.
     :param task: what it was trained to do.
@@ -90,7 +92,12 @@ class Manifest:
     @property
     def checksum(self) -> str:
         """The sha256 of the weights, as it goes into each :class:`~neon_ros.contracts.ActionChunk`."""
-        return self.files[WEIGHTS_FILE]
+        return self.files[self.weights_file]
+
+    @property
+    def weights_file(self) -> str:
+        """The file that holds the head's weights."""
+        return "head.onnx" if self.format == WHOLE_FORMAT else WEIGHTS_FILE
 
 
 def sha256_of(path: Path) -> str:
@@ -108,6 +115,11 @@ def save_manifest(manifest: Manifest, folder: Path) -> None:
     """Write ``manifest.json`` into ``folder``."""
     check_manifest(manifest, str(folder / MANIFEST_FILE))
     (folder / MANIFEST_FILE).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+
+
+def carried(manifest: Manifest) -> str:
+    """Return the manifest as an exported graph carries it: all but the fingerprints of the files, itself among them."""
+    return json.dumps({**asdict(manifest), "files": {}}, sort_keys=True)
 
 
 def load_manifest(folder: Path, *, backbone: str | None = None, mode: str | None = None) -> Manifest:
@@ -174,8 +186,8 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     def wrong(entry: str, got: object, allowed: object) -> CheckpointError:
         return CheckpointError(refuse(f"{where}: {entry}", got, allowed))
 
-    if manifest.format != FORMAT:
-        raise wrong("format", manifest.format, FORMAT)
+    if manifest.format not in (FORMAT, WHOLE_FORMAT):
+        raise wrong("format", manifest.format, f"{FORMAT}, {WHOLE_FORMAT}")
     try:
         mode = control_mode(manifest.mode)
         joint_indices(manifest.joint_names)
@@ -191,8 +203,8 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     unknown = [name for name in manifest.modalities if name not in MODALITIES]
     if unknown:
         raise wrong("modalities", unknown, ", ".join(MODALITIES))
-    if WEIGHTS_FILE not in manifest.files:
-        raise wrong("files", sorted(manifest.files), f"at least {WEIGHTS_FILE}")
+    if manifest.weights_file not in manifest.files:
+        raise wrong("files", sorted(manifest.files), f"at least {manifest.weights_file}")
     for name, digest in manifest.files.items():
         if Path(name).name != name or name == MANIFEST_FILE:
             raise wrong("files", name, "plain names of files beside the manifest")

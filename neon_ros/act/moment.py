@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Moment(NamedTuple):
     features: dict[str, Features]
     age: FloatArray
 
-    def head_inputs(self) -> dict[str, FloatArray]:
+    def head_inputs(self) -> dict[str, Any]:
         """Return the arguments of :meth:`neon_ros.act.policy.Policy.act`, what is absent left out.
 
         :raises ContractError: without the joints at the capture, which come with the proprio features.
@@ -43,7 +43,7 @@ class Moment(NamedTuple):
         tensors = {source: features.tensors for source, features in self.features.items()}
         if "q" not in tensors.get("proprio", {}):
             raise ContractError(refuse("features/proprio", "none with tensor q near the capture", "one with q (29,)"))
-        inputs = {"q": tensors["proprio"]["q"], "age": self.age}
+        inputs: dict[str, Any] = {"q": tensors["proprio"]["q"], "age": self.age}
         inputs |= {name: value for name, value in tensors.get("backbone", {}).items() if name in BACKBONE_TENSORS}
         inputs |= {name: tensors[name]["features"] for name in ENCODERS if "features" in tensors.get(name, {})}
         return inputs

@@ -1,4 +1,4 @@
-"""Run a checkpoint on ONNX Runtime: three small encoders and the head, each a verb.
+"""Run a checkpoint: three small encoders and the head, each a verb.
 
 A policy keeps no memory between calls.  What is missing is passed as ``None`` and stands as absent in the head's
 input, which the head was trained for; what is there must have the agreed shape and be finite.
@@ -6,7 +6,7 @@ input, which the head was trained for; what is there must have the agreed shape 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
 from neon_ros.act.manifest import MODALITIES, Manifest
+from neon_ros.act.runtime import DEFAULT, Runtime, open_part
 from neon_ros.contracts import FloatArray, checked_array
 from neon_ros.encode.eef import eef_input
 from neon_ros.encode.lidar import lidar_input
@@ -40,30 +41,18 @@ class HeadOutput(NamedTuple):
 
 
 class Graph:
-    """One part of a checkpoint on ONNX Runtime."""
+    """One part of a checkpoint, run by a runtime."""
 
-    def __init__(self, checkpoint: Checkpoint, part: str, threads: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, part: str, runtime: Runtime = DEFAULT) -> None:
         """Open ``part``.
 
-        :param threads: threads of one inference; one is fastest for graphs this small.
         :raises CheckpointError: when the graph is missing, broken or has other inputs than the manifest says.
+        :raises ConfigError: when this machine has not what the runtime asks for.
         """
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        where = str(checkpoint.folder / f"{part}.onnx")
-        model = checkpoint.graph(part)
-        try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a dozen types that share no base but Exception
-            raise CheckpointError(refuse(where, str(error).splitlines()[0], "a graph ONNX Runtime can run")) from error
+        self._part = open_part(checkpoint, part, runtime)
         spec = checkpoint.manifest.graphs[part]
-        self.part = part
-        self.inputs = tuple(item.name for item in self._session.get_inputs())
-        self.outputs = tuple(item.name for item in self._session.get_outputs())
+        where = checkpoint.folder / f"{part}.onnx"
+        self.part, self.inputs, self.outputs = part, self._part.inputs, self._part.outputs
         for kind, got, said in (("inputs", self.inputs, spec.inputs), ("outputs", self.outputs, spec.outputs)):
             if set(got) != set(said):
                 raise CheckpointError(refuse(f"{where}: {kind}", sorted(got), sorted(said)))
@@ -73,7 +62,7 @@ class Graph:
 
         :raises ContractError: when an output is not finite.
         """
-        values: Sequence[Any] = self._session.run(self.outputs, {name: feed[name] for name in self.inputs})
+        values = self._part.run(feed)
         for name, value in zip(self.outputs, values, strict=True):
             if not np.isfinite(value).all():
                 raise ContractError(refuse(f"{self.part}.{name}", "values that are not finite", "finite values"))
@@ -83,10 +72,10 @@ class Graph:
 class ProprioEncoder:
     """The proprio part alone, for a process that does nothing else."""
 
-    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, runtime: Runtime = DEFAULT) -> None:
         """Open the part; see :class:`Graph`."""
         self.manifest = checkpoint.manifest
-        self._graph = Graph(checkpoint, "proprio", threads)
+        self._graph = Graph(checkpoint, "proprio", runtime)
 
     def encode(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
         """Return features (128,); the arguments are those of :func:`~neon_ros.encode.proprio.proprio_input`."""
@@ -96,10 +85,10 @@ class ProprioEncoder:
 class LidarEncoder:
     """The LiDAR part alone."""
 
-    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, runtime: Runtime = DEFAULT) -> None:
         """Open the part; see :class:`Graph`."""
         self.manifest = checkpoint.manifest
-        self._graph = Graph(checkpoint, "lidar", threads)
+        self._graph = Graph(checkpoint, "lidar", runtime)
 
     def encode(self, points: ArrayLike) -> FloatArray:
         """Return features (128,) of a cloud in the torso frame (N, 3) [m]; N may be 0."""
@@ -110,10 +99,10 @@ class LidarEncoder:
 class EefEncoder:
     """The hands' part alone."""
 
-    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, runtime: Runtime = DEFAULT) -> None:
         """Open the part; see :class:`Graph`."""
         self.manifest = checkpoint.manifest
-        self._graph = Graph(checkpoint, "eef", threads)
+        self._graph = Graph(checkpoint, "eef", runtime)
 
     def encode(self, poses: ArrayLike) -> FloatArray:
         """Return features (64,) of both hands in the pelvis frame (2, 7): position [m], quaternion x y z w."""
@@ -123,20 +112,20 @@ class EefEncoder:
 class Policy:
     """A trained head with its encoders."""
 
-    def __init__(self, checkpoint: Checkpoint, threads: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, runtime: Runtime = DEFAULT) -> None:
         """Open the head; the encoders are opened when first asked.
 
         :raises CheckpointError: see :class:`Graph`.
         """
         self.manifest: Manifest = checkpoint.manifest
         self._checkpoint = checkpoint
-        self._threads = threads
-        self._head = Graph(checkpoint, "head", threads)
+        self._runtime = runtime
+        self._head = Graph(checkpoint, "head", runtime)
         self._encoders: dict[type, Any] = {}
 
     def _encoder(self, kind: type) -> Any:
         if kind not in self._encoders:
-            self._encoders[kind] = kind(self._checkpoint, self._threads)
+            self._encoders[kind] = kind(self._checkpoint, self._runtime)
         return self._encoders[kind]
 
     def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
@@ -250,13 +239,13 @@ class Policy:
 
 
 def load_policy(
-    folder: Path | str, threads: int = 1, *, backbone: str | None = None, mode: str | None = None
+    folder: Path | str, runtime: Runtime = DEFAULT, *, backbone: str | None = None, mode: str | None = None
 ) -> Policy:
     """Open the policy in ``folder``.
 
-    :param threads: threads of one inference.
+    :param runtime: what runs it.
     :param backbone: model id of the features at hand, when known; another one than trained on is refused.
     :param mode: control mode at hand, when known.
     :raises CheckpointError: when the checkpoint is missing, altered, or made for something else.
     """
-    return Policy(open_checkpoint(folder, backbone=backbone, mode=mode), threads)
+    return Policy(open_checkpoint(folder, backbone=backbone, mode=mode), runtime)

@@ -8,7 +8,7 @@ made comes back as it went in; where it comes back displaced by more than a tole
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
 from neon_ros.act.manifest import JUDGE, PARTS, Manifest
 from neon_ros.act.policy import Graph, HeadOutput, Policy
+from neon_ros.act.runtime import DEFAULT, Runtime
 from neon_ros.contracts import FloatArray
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 
@@ -32,31 +33,37 @@ class Speculation(NamedTuple):
         return self.accepted / self.asked if self.asked else float("nan")
 
 
+_NOTHING = np.zeros(0, dtype=np.float32)
+
+
 class SpeculativePolicy:
     """Two heads that act as one.
 
     :param draft: checkpoint of the cheap head.
     :param accurate: checkpoint of a head with a ``judge`` graph.
     :param tolerance: largest displacement of any joint at any step that is accepted [rad].
-    :param threads: of one inference.
+    :param runtime: what runs both.
     :raises ConfigError: when the tolerance is not above 0.
     :raises CheckpointError: when the heads differ in joints, time base, backbone or encoders, or one cannot judge.
     """
 
-    def __init__(self, draft: Checkpoint, accurate: Checkpoint, tolerance: float, threads: int = 1) -> None:
+    def __init__(self, draft: Checkpoint, accurate: Checkpoint, tolerance: float, runtime: Runtime = DEFAULT) -> None:
         if not 0.0 < tolerance < np.inf:
             raise ConfigError(refuse("speculation tolerance", tolerance, "above 0 [rad]"))
         _check_pair(draft, accurate)
         self.manifest: Manifest = accurate.manifest
         self.tolerance = tolerance
-        self._draft, self._accurate = Policy(draft, threads), Policy(accurate, threads)
-        self._judge = Graph(accurate, JUDGE, threads)
+        self._draft, self._accurate = Policy(draft, runtime), Policy(accurate, runtime)
+        self._judge = Graph(accurate, JUDGE, runtime)
         self._asked = self._accepted = 0
 
     @property
     def counts(self) -> Speculation:
         """What has been drafted and accepted so far."""
         return Speculation(self._asked, self._accepted)
+
+    def reset(self) -> None:
+        """Forget what came before: nothing but the counts is kept, and those stay."""
 
     def encode_proprio(self, q: ArrayLike, dq: ArrayLike, gravity: ArrayLike, gyroscope: ArrayLike) -> FloatArray:
         """Return proprio features (128,), the same for both heads."""
@@ -88,7 +95,14 @@ class SpeculativePolicy:
 
         With a ``prefix`` the accurate head always answers: a draft that ignores what is committed is no draft.
         """
-        given = {"vision": vision, "text": text, "text_mask": text_mask, "proprio": proprio, "lidar": lidar, "eef": eef}
+        given: dict[str, Any] = {
+            "vision": vision,
+            "text": text,
+            "text_mask": text_mask,
+            "proprio": proprio,
+            "lidar": lidar,
+            "eef": eef,
+        }
         self._asked += 1
         if prefix is None:
             draft = self._draft.act(q, **given, age=age)
@@ -101,11 +115,11 @@ class SpeculativePolicy:
 
 
 def load_speculative(
-    draft: Path | str, accurate: Path | str, tolerance: float, *, mode: str | None = None, threads: int = 1
+    draft: Path | str, accurate: Path | str, tolerance: float, *, mode: str | None = None, runtime: Runtime = DEFAULT
 ) -> SpeculativePolicy:
     """Open both checkpoints; see :class:`SpeculativePolicy`."""
     return SpeculativePolicy(
-        open_checkpoint(draft, mode=mode), open_checkpoint(accurate, mode=mode), tolerance, threads
+        open_checkpoint(draft, mode=mode), open_checkpoint(accurate, mode=mode), tolerance, runtime
     )
 
 
@@ -117,5 +131,5 @@ def _check_pair(draft: Checkpoint, accurate: Checkpoint) -> None:
     if JUDGE not in second.graphs:
         raise CheckpointError(refuse(f"head {second.head} as judge", "no graph judge", "flow_matching or dit"))
     for name, value in accurate.weights.items():
-        if name.split(".")[0] in PARTS[:-1] and not np.array_equal(value, draft.weights.get(name)):
+        if name.split(".")[0] in PARTS[:-1] and not np.array_equal(value, draft.weights.get(name, _NOTHING)):
             raise CheckpointError(refuse(f"weight {name} of the draft", "another", "the encoders of the accurate head"))

@@ -15,6 +15,7 @@ import numpy as np
 from neon_ros.act.heads import Head, load_head
 from neon_ros.act.manifest import Manifest
 from neon_ros.act.moment import ENCODERS, Collector, addressed, part_id
+from neon_ros.act.runtime import DEFAULT, Runtime
 from neon_ros.contracts import Features
 from neon_ros.errors import CheckpointError, ContractError, refuse
 from neon_ros.robot.joints import NUM_JOINTS
@@ -43,12 +44,13 @@ class HeadChoice:
         return f"{self.head} ({self.checkpoint})" if self.checkpoint else self.head
 
 
-def open_choice(choice: HeadChoice) -> Head:
+def open_choice(choice: HeadChoice, runtime: Runtime = DEFAULT) -> Head:
     """Load the head of a choice.
 
+    :param runtime: what runs it.
     :raises NeonError: when it cannot be used, or its weights are other ones than the choice says.
     """
-    head = load_head(choice.head, choice.checkpoint or None, mode=choice.mode)
+    head = load_head(choice.head, choice.checkpoint or None, mode=choice.mode, runtime=runtime)
     if choice.checksum not in ("", head.manifest.checksum):
         allowed = f"{choice.checksum[:16]}…, the head in use"
         raise CheckpointError(refuse(f"checksum of {choice.words}", f"{head.manifest.checksum[:16]}…", allowed))

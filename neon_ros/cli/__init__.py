@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "replay": "play a recording back, with the view",
     "backbone": "look a backbone over, see demonstrations again with it, export its vision tower",
     "train": "train an action head",
+    "export": "write a checkpoint as ONNX files that stand alone, for the edge as int8",
     "eval": "judge a head closed loop",
     "audit": "check and show the logs of what was refused, changed and done",
     "chaos": "hurt the running graph in every way and measure how it reacts",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from neon_ros.arguments import AUTO
 from neon_ros.cli import words
 from neon_ros.cli.checks import Check, Result
 from neon_ros.cli.probe import Findings, probe
-from neon_ros.graph import AUTO, motor_settings, resolve
+from neon_ros.graph import motor_settings, resolve
 from neon_ros.guard.config import from_settings
 from neon_ros.motor.link import LOOPBACK
 

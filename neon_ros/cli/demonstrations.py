@@ -34,6 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     if "task" in given.assigned and "task" in given.flags:
         raise ConfigError(refuse("task", "two values", "--task or task:=, not both"))
     task = given.flags.get("task") or given.assigned.get("task", "touch")
+    from neon_ros.learn.language import TASK_NAMES
+
+    words.choice("--task", task, TASK_NAMES)
     out = Path(words.required("--out", given.flags.get("out", "")))
     from neon_ros.learn.generate import GenerateConfig, generate
 

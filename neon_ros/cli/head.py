@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from neon_ros.arguments import ARGUMENTS
 from neon_ros.cli import words
 from neon_ros.cli.ros import set_parameters, settle
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.graph import ARGUMENTS
 
 USAGE = """usage: neon head NAME [checkpoint:=FOLDER] [name:=value ...]
 
@@ -29,7 +30,8 @@ def run(arguments: Sequence[str]) -> int:
             refuse("head", " ".join(given.plain) or "nothing", ", ".join(ARGUMENTS["head"].choices or ()))
         )
     values = settle({**given.assigned, "head": given.plain[0]}, "head")
-    wanted = {"head": values["head"], "checkpoint": values["checkpoint"]}
+    folder = os.path.abspath(values["checkpoint"]) if values["checkpoint"] else ""  # the node runs somewhere else
+    wanted = {"head": values["head"], "checkpoint": folder}
     accepted, said = set_parameters("action_head", wanted, PATIENCE)
     print(f"head: {'done' if accepted else 'refused'}: {said}")
     return 0 if accepted else 1

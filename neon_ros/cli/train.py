@@ -11,7 +11,8 @@ from neon_ros.errors import ConfigError, refuse
 USAGE = """usage: neon train --preset NAME|FILE.yaml --data FOLDER --out FOLDER
 
 Train, validate and export a checkpoint.  A run found in --out is taken up where it was.  Demonstrations seen by another
-backbone (`neon backbone features`) make a checkpoint for that one.
+backbone (`neon backbone features`) make a checkpoint for that one.  Several processes share the batches of one run:
+torchrun --nproc-per-node 2 --no-python neon train --preset …
 """
 NAMES = ("preset", "data", "out")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from neon_ros.arguments import ARGUMENTS, ENTRIES
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.graph import ARGUMENTS, ENTRIES
 
 HELP = ("-h", "--help", "--show-args")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import io
+import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from neon_ros.act.manifest import (
 )
 from neon_ros.act.networks.config import BASE, HeadConfig
 from neon_ros.act.networks.flow import FlowHead
-from neon_ros.act.networks.model import NeonModel, count_parameters
+from neon_ros.act.networks.model import NeonModel, count_parameters, graph_module
 from neon_ros.act.policy import Graph
 from neon_ros.encode.eef import EEF_SIZE
 from neon_ros.encode.networks import EEF_FEATURES, LIDAR_FEATURES, PROPRIO_FEATURES
@@ -107,16 +107,6 @@ def graph_specs(model: NeonModel) -> dict[str, GraphSpec]:
     return specs
 
 
-def graph_module(model: NeonModel, graph: str) -> nn.Module:
-    """Return the module whose ``forward`` is the graph; its weights are those of the part of ``model``."""
-    module: nn.Module = getattr(model, "head" if graph == JUDGE else graph)
-    if graph != JUDGE:
-        return module
-    judge = copy.copy(module)  # shares every weight
-    judge.__class__ = type("Judge", (type(module),), {"forward": FlowHead.look_at})
-    return judge
-
-
 def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manifest:
     """Write the checkpoint of ``model`` into ``folder`` and verify it; the folder appears only when it is right.
 
@@ -160,7 +150,7 @@ def export_checkpoint(model: NeonModel, spec: ExportSpec, folder: Path) -> Manif
         graphs=graphs,
         files={name: sha256_of(scratch / name) for name in (*(f"{part}.onnx" for part in graphs), WEIGHTS_FILE)},
         parameters=count_parameters(model, PARTS),
-        training=spec.training,
+        training={**spec.training, "network": json.loads(json.dumps(asdict(config)))},
     )
     save_manifest(manifest, scratch)
     verify_export(rounded, open_checkpoint(scratch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,8 @@ def config_of(preset: Preset, data: Demonstrations, sentences: Sentences) -> Hea
         text_size=text_size,
     )
     asked = {name: getattr(preset, name) for name in ("width", "blocks", "hidden", "denoising", "solver")}
-    style = replace(config.style, **{name: 0.0 if name == "cap" else False for name in preset.without})
+    switched_off: dict[str, Any] = {name: 0.0 if name == "cap" else False for name in preset.without}
+    style = replace(config.style, **switched_off)
     if preset.head == "mlp":  # its layers are fusion's
         config = replace(config, fusion_style=style)
     return replace(config, style=style, **{name: value for name, value in asked.items() if value})
@@ -78,7 +80,8 @@ def measure(model: NeonModel, data: Demonstrations, sentences: Sentences, learn:
     q = data.arrays["q"][some][:, None, None, None, indices]
     offsets = (data.arrays["chunks"][some] - q).reshape(-1, head.config.horizon, len(indices))
     head.scale[:, indices] = torch.from_numpy(np.maximum(offsets.std(0), SCALE_FLOOR).astype(np.float32))
-    head.acts[NUM_JOINTS:ACTIONS] = 0.0  # the demonstrations hold no base velocity, so the robot shall stand
+    if not data.arrays["base"].any():
+        head.acts[NUM_JOINTS:ACTIONS] = 0.0  # who was never shown a step shall stand, and not nearly
     if hasattr(head, "bound"):
         steps = np.abs(np.diff(offsets, axis=1, prepend=np.zeros_like(offsets[:, :1]))).max(0)
         longest = np.concatenate([steps[:1], np.broadcast_to(steps[1:].max(0), steps[1:].shape)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neon_ros.act.manifest import MODALITIES
-from neon_ros.act.networks.config import ACTIONS, BASE
+from neon_ros.act.networks.config import ACTIONS
 from neon_ros.act.networks.fusion import Context
 from neon_ros.act.networks.head import Chance
 from neon_ros.act.networks.model import NeonModel
@@ -72,7 +73,7 @@ def loss_of(model: NeonModel, batch: Batch, preset: Preset) -> Losses:
     rows = {name: torch.from_numpy(value) for name, value in batch.rows.items()}
     context = model.context(inputs, len(inputs["text"]) // len(inputs["q"]))
     chance = Chance(rows["noise"], rows["time"], rows["committed"])
-    own = model.head.loss(context, labels_of(model, rows["chunks"], context), chance)
+    own = model.head.loss(context, labels_of(model, rows, context), chance)
     match = attention = place = torch.zeros(())
     if preset.ablation == "none" and not preset.freeze:
         match, attention, place = _helps(model, inputs, rows, context)
@@ -80,10 +81,9 @@ def loss_of(model: NeonModel, batch: Batch, preset: Preset) -> Losses:
     return Losses(total, own.total, match, attention, place, own.balance)
 
 
-def labels_of(model: NeonModel, chunks: Tensor, context: Context) -> Tensor:
-    """Return the expert's chunks in the units of the head; the demonstrations hold no base velocity."""
-    still = torch.zeros((*chunks.shape[:2], BASE))
-    return model.head.to_actions(chunks, still, context.here)
+def labels_of(model: NeonModel, rows: Mapping[str, Tensor], context: Context) -> Tensor:
+    """Return the expert's chunks, joints and base velocity, in the units of the head (B, H, 32)."""
+    return model.head.to_actions(rows["chunks"], rows["base"], context.here)
 
 
 def _helps(
@@ -126,7 +126,8 @@ def validate(
         batch.inputs["age"] = np.zeros((samples, len(MODALITIES)), dtype=np.float32)
         _ablate(batch.inputs, preset)
         context = model.context({name: torch.from_numpy(value) for name, value in batch.inputs.items()}, 2)
-        truth = labels_of(model, torch.from_numpy(batch.rows["chunks"]), context)
+        rows = {name: torch.from_numpy(batch.rows[name]) for name in ("chunks", "base")}
+        truth = labels_of(model, rows, context)
         noise = torch.from_numpy(generator.standard_normal(truth.shape, dtype=np.float32))
         nothing = torch.zeros(1, *truth.shape[1:])
         said = model.head.sample(context, noise * model.head.acts, nothing, nothing[..., 0])[0]

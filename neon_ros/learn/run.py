@@ -56,8 +56,11 @@ def save_run(run: Run, preset: Preset, out_dir: Path) -> None:
     scratch.replace(out_dir / STATE_FILE)
 
 
-def resume_run(run: Run, preset: Preset, out_dir: Path, say: Callable[[str], None]) -> None:
-    """Take up the run saved in ``out_dir``, if there is one."""
+def resume_run(run: Run, preset: Preset, out_dir: Path, say: Callable[[str], None], mend_log: bool = True) -> None:
+    """Take up the run saved in ``out_dir``, if there is one.
+
+    :param mend_log: whether to drop the rows of ``log.csv`` that will be written again.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = out_dir / STATE_FILE
@@ -85,7 +88,7 @@ def resume_run(run: Run, preset: Preset, out_dir: Path, say: Callable[[str], Non
     run.generator.bit_generator.state = json.loads(facts["generator"])
     run.step = int(facts["step"])
     log = out_dir / LOG_FILE
-    if log.exists():  # rows written after the state was saved will be written again
+    if mend_log and log.exists():  # rows written after the state was saved will be written again
         with log.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if float(row["step"]) <= run.step]
         log.unlink()

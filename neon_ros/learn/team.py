@@ -7,13 +7,17 @@ changes the speed and not what is learned.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.learn.dataset import Batch
+
+T = TypeVar("T")
 
 
 class Team:
@@ -40,6 +44,15 @@ class Team:
         """Part."""
         if self.size > 1:
             distributed.destroy_process_group()
+
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """Return what ``make`` makes, the leader first and the others when it is done."""
+        if self.leads:
+            made = make()
+            self.wait()
+            return made
+        self.wait()
+        return make()
 
     def wait(self) -> None:
         """Wait for the others, so that nobody reads what the leader has half written."""

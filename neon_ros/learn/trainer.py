@@ -63,21 +63,38 @@ def train(
     :raises ConfigError: when ``out_dir`` holds a run of another preset.
     :raises TrainingError: when the loss is no longer finite.
     """
-    out_dir = Path(out_dir)
+    with Team() as team:
+        return _train(preset, Path(data_dir), Path(out_dir), team, start_from, encode_texts, say, stop_at)
+
+
+def _train(
+    preset: Preset,
+    data_dir: Path,
+    out_dir: Path,
+    team: Team,
+    start_from: Path | str | None,
+    encode_texts: TextEncoder | None,
+    say: Callable[[str], None],
+    stop_at: int | None,
+) -> Path | None:
+    """Do what :func:`train` says, as one of a team: all compute, the leader writes and speaks."""
+    if not team.leads:
+        say = _silent
     out_dir.mkdir(parents=True, exist_ok=True)
-    data = load_demonstrations(Path(data_dir))
+    data = load_demonstrations(data_dir)
     say(f"{len(data)} frames of {len(np.unique(data.arrays['episode']))} episodes")
     encode = encode_texts or _text_encoder(preset.backbone)
     cache = None if encode_texts else out_dir.parent
-    sentences = Sentences(instructions_of(data), encode, preset.phrasings, preset.seed, cache)
+    # The leader encodes and keeps; the others find what it kept.
+    sentences = team.in_turn(lambda: Sentences(instructions_of(data), encode, preset.phrasings, preset.seed, cache))
     say(f"{len(sentences.text)} sentences encoded")
     learn, apart = data.split(preset.validation, preset.seed)
     run, lender = _start(preset, data, sentences, learn)
     if start_from is not None:
         _begin_with(run, Path(start_from))
-    resume_run(run, preset, out_dir, say)
+    resume_run(run, preset, out_dir, say, team.leads)
     began, first = time.monotonic(), run.step
-    with Team() as team, Board(out_dir if team.leads else None) as board:
+    with Board(out_dir if team.leads else None) as board:
         while run.step < preset.steps:
             row = _step(run, preset, data, sentences, learn, out_dir, team)
             run.step += 1
@@ -99,9 +116,8 @@ def train(
             board.add(row)
             if run.step == stop_at and not last:
                 return None
-        leads = team.leads
     folder = out_dir / preset.head_id
-    if not leads:
+    if not team.leads:
         return folder
     plot_log(out_dir)
     modalities = tuple(name for name in MODALITIES if name != "lidar" or np.isfinite(data.arrays["points"]).any())
@@ -124,6 +140,10 @@ def train(
     export_checkpoint(run.average, spec, folder)
     say(f"checkpoint {folder}")
     return folder
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 def _text_encoder(backbone: str) -> TextEncoder:

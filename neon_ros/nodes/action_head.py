@@ -102,7 +102,8 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
         key = self._keys.key() if self._keys else None
         started = time.perf_counter()
         moment = seat.collector.at(stamp_ns)
-        output = seat.head.act(**moment.head_inputs())
+        inputs: dict[str, Any] = moment.head_inputs()
+        output = seat.head.act(**inputs)
         self.health.heard = self._seats.acted = time.monotonic()
         self._newest_ns, self._sequence = stamp_ns, self._sequence + 1
         chunk = ActionChunk(

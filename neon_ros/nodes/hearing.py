@@ -19,8 +19,9 @@ from neon_ros.errors import refuse
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import Stage
 from neon_ros.parameters import HearingParameters
+from neon_ros.sense.audio import RATE
 from neon_ros.speech.ear import Ear
-from neon_ros.speech.listening import Decision, Listener
+from neon_ros.speech.listening import Decision, Listener, OwnVoice
 from neon_ros.speech.pending import Pending
 from neon_ros.speech.recogniser import VOCABULARY, Whisper
 from neon_ros.speech.voice import VoiceDetector
@@ -28,10 +29,6 @@ from neon_ros_msgs.msg import AudioChunk
 
 TASK = "touch"
 """Value of the parameter ``vocabulary`` for the words of the task."""
-ECHO = 0.4
-"""Time after the robot has spoken for which its own words may still be heard [s]."""
-LONGEST_SPEECH = 60.0
-"""A robot that has said it speaks, and nothing since, does not after this [s]."""
 ANSWER = 1.0
 """Longest wait for the answer to a stop before a person must look [s]."""
 
@@ -54,7 +51,7 @@ class HearingNode(Stage[HearingParameters]):
         )
         self._ear = Ear(VoiceDetector(), config.pause)
         self._pending = Pending()
-        self._muted_until, self._stops, self._unserved, self._said = 0.0, 0, "", ""
+        self._own, self._stops, self._unserved, self._said = OwnVoice(), 0, "", ""
         self._asked: tuple[Any, float] | None = None
         self._instruction = self.create_publisher(String, topics.INSTRUCTION, topics.LATCHED)
         self._stop = self.create_client(Trigger, topics.STOP)
@@ -84,7 +81,7 @@ class HearingNode(Stage[HearingParameters]):
         return self._unserved
 
     def _on_speaking(self, msg: Any) -> None:
-        self._muted_until = time.monotonic() + (LONGEST_SPEECH if msg.data else ECHO)
+        self._own.note(msg.data, time.monotonic())
 
     def _on_audio(self, msg: Any) -> None:
         sound = sound_from_msg(msg)
@@ -92,7 +89,7 @@ class HearingNode(Stage[HearingParameters]):
         self.health.heard = time.monotonic()
         self.watch("audio", self.config.audio_timeout)  # from now on: a robot without a microphone is no fault
         for event in events:
-            self._pending.put(event, muted=time.monotonic() < self._muted_until)
+            self._pending.put(event, self._own.in_sound(len(event.samples) / RATE, time.monotonic()))
 
     def _work(self) -> None:
         """Recognise until the node ends."""

@@ -33,7 +33,8 @@ class Loader(Generic[Result]):
         with self._lock:
             self._jobs.append((job, done))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                # No daemon: the interpreter must not end while ONNX Runtime opens a session; it waits for this one.
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=False)
                 self._thread.start()
 
     def _run(self) -> None:
@@ -54,7 +55,8 @@ class Loader(Generic[Result]):
             try:
                 self._ready.trigger()
             except Exception:  # InvalidHandle, which has no public place: the node is gone, and nobody asks any more
-                return
+                with self._lock:
+                    self._jobs.clear()
 
     def _deliver(self) -> None:
         while self._done:

@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.task import Future
 from std_msgs.msg import String
 
+from neon_ros.act.runtime import Runtime
 from neon_ros.act.swap import HeadChoice, Seat, check_backbone, check_fit, open_choice, warm_up
 from neon_ros.bridge import topics
 from neon_ros.bridge.heads import heads_to_msg
@@ -59,7 +60,8 @@ class Seats:
 
     def facts(self) -> dict[str, str]:
         """Return which head is in use and what became of the last swap."""
-        return {"head": self.live.choice.words, "swaps": str(self.swaps), "last swap": self._said}
+        run = f"{self._config.runtime} on {self._config.provider}"
+        return {"head": self.live.choice.words, "runtime": run, "swaps": str(self.swaps), "last swap": self._said}
 
     def add(self, features: Features) -> None:
         """Give features to the heads they are for.
@@ -107,7 +109,8 @@ class Seats:
             self._end(False, refuse(f"head {self.next.model_id}", got, allowed))
 
     def _opened(self, choice: HeadChoice) -> Seat:
-        seat = Seat(choice, open_choice(choice), self._config.max_age)
+        runtime = Runtime(self._config.runtime, self._config.provider)
+        seat = Seat(choice, open_choice(choice, runtime), self._config.max_age)
         check_backbone(seat.manifest, self._config.backbone)
         return seat
 

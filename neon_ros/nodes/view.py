@@ -16,6 +16,7 @@ from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from neon_ros.arguments import ARGUMENTS
 from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_from_msg
 from neon_ros.bridge.features import latency_from_msg
@@ -23,7 +24,6 @@ from neon_ros.bridge.markers import solids_from_msg
 from neon_ros.bridge.robot import command_from_msg, imu_from_msg, joints_from_msg
 from neon_ros.bridge.sensors import cloud_from_msg, image_from_msg
 from neon_ros.errors import Refused, refuse
-from neon_ros.graph import ARGUMENTS
 from neon_ros.guard.timeline import TimelineConfig
 from neon_ros.nodes.operating import RosOperator
 from neon_ros.nodes.polling import Polled

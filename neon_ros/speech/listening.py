@@ -13,6 +13,30 @@ LEAST_CONFIDENCE = -0.7
 """Mean log-probability below which words are not believed; measured by ``benchmarks/hearing.py``."""
 
 
+ECHO = 0.2
+"""Time after the robot has spoken for which the room still does [s]."""
+LONGEST_SPEECH = 60.0
+"""A robot that has said it speaks, and nothing since, does not after this [s]."""
+
+
+class OwnVoice:
+    """When the robot itself spoke; times are of one steady clock [s]."""
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    def note(self, speaking: bool, now: float) -> None:
+        """Note that the robot begins or has ceased to speak."""
+        self._until = now + (LONGEST_SPEECH if speaking else ECHO)
+
+    def in_sound(self, seconds: float, now: float) -> bool:
+        """Return whether it may be heard in the sound of the last ``seconds``.
+
+        Its sentence ends a pause before the utterance does, when it speaks no more.
+        """
+        return now - seconds < self._until
+
+
 @dataclass(frozen=True)
 class Decision:
     """What somebody said means for the robot.
@@ -55,8 +79,7 @@ class Listener:
 
         :param muted: the robot itself speaks, so that only a stop counts.
         """
-        look = isinstance(event, Look)
-        said = self._recogniser.transcribe(event.samples, stopping=True, brief=look)
+        said = self._recogniser.transcribe(event.samples, stopping=True, brief=isinstance(event, Look))
         if is_stop(said.text):
             return Decision(said.text, stop=True)
         if isinstance(event, Look) or not self._instructions:

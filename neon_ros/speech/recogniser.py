@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.weights import PackagedFile
-from neon_ros.errors import ConfigError, refuse
+from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.sense.audio import RATE
 from neon_ros.speech.mel import log_mel
 from neon_ros.speech.words import Heard
@@ -80,13 +80,14 @@ class Whisper:
             "whisper-tiny.en", device="cpu", compute_type="int8", intra_threads=threads, files=files
         )
         self._tokenizer = Tokenizer.from_str(_TOKENIZER.read().decode())
-        self._start = [self._number(word) for word in ("<|startoftranscript|>", "<|notimestamps|>")]
+        self._start = [self._number("<|startoftranscript|>"), self._number("<|notimestamps|>")]
         self._task, self._stop = self._after(vocabulary), self._after(STOPPING)
 
-    def _number(self, word: str) -> int:
-        number = self._tokenizer.token_to_id(word)
-        assert number is not None, word  # the file of the tokenizer is checked by its sum
-        return number
+    def _number(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise CheckpointError(refuse(_TOKENIZER.path, f"no {token}", "the vocabulary of Whisper"))
+        return int(found)
 
     def _after(self, text: str) -> list[int]:
         """Return the tokens that ask for what follows ``text``."""

@@ -12,7 +12,7 @@ pytest.importorskip("neon_ros_msgs.msg")
 import rclpy
 
 from neon_ros.bridge.audio import sound_to_msg
-from neon_ros.bridge.sensors import image_to_msg
+from neon_ros.bridge.sensors import image_from_msg, image_to_msg
 from neon_ros.errors import ContractError, refuse
 from neon_ros.nodes import backbone as module
 
@@ -46,20 +46,30 @@ class Model:
         self.cleared += 1
 
 
+def active_node() -> Any:
+    """Return the node, looking and listening."""
+    rclpy.init(args=["--ros-args", "-p", "autoactivate:=false", "-p", "warm_up:=0"])
+    node = module.BackboneNode()
+    node.trigger_configure()
+    node.trigger_activate()
+    return node
+
+
 def piece(at_ms: int, samples: int = 1600) -> Any:
     return sound_to_msg(START + at_ms * MS, "microphone", np.full(samples, 0.1, np.float32), 16_000)
 
 
 def picture(at_ms: int) -> Any:
-    return image_to_msg(START + at_ms * MS, "camera", np.zeros((16, 16, 3), np.uint8))
+    return image_to_msg(
+        START + at_ms * MS, "camera", np.random.default_rng(at_ms).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    )
 
 
 def test_sound_goes_to_the_pictures_it_was_heard_between(ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model()
-    monkeypatch.setattr(module, "load", lambda name, **options: model)
-    rclpy.init(args=[])
-    node = module.BackboneNode()
-    see, hear = node.guarded(node._on_image), node.guarded(node._on_audio)
+    monkeypatch.setattr(module, "load", lambda name, told, **options: model)
+    node = active_node()
+    see, hear = node.guarded(lambda msg: node._on_picture(image_from_msg(msg))), node.guarded(node._on_audio)
     try:
         see(picture(0))
         for at in (0, 100, 200):
@@ -85,9 +95,8 @@ def test_sound_goes_to_the_pictures_it_was_heard_between(ros_domain: int, monkey
 
 def test_a_model_that_does_not_hear_gets_none(ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Model, "hears", False)
-    monkeypatch.setattr(module, "load", lambda name, **options: Model())
-    rclpy.init(args=[])
-    node = module.BackboneNode()
+    monkeypatch.setattr(module, "load", lambda name, told, **options: Model())
+    node = active_node()
     try:
         assert not [s for s in node.subscriptions if s.topic_name.endswith("audio")]
     finally:

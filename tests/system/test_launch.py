@@ -22,8 +22,9 @@ from launch.utilities import perform_substitutions
 from launch_ros.actions import Node
 
 from launch import LaunchContext
+from neon_ros.arguments import ARGUMENTS, ENTRIES
 from neon_ros.errors import ConfigError
-from neon_ros.graph import ARGUMENTS, ENTRIES, build
+from neon_ros.graph import build
 from neon_ros.launching import _again
 from neon_ros.respawn import Respawn
 

@@ -179,7 +179,7 @@ def test_a_head_refuses_features_of_another_model_and_acts_without_what_is_lost(
         (
             "action_head",
             ("-p", "mode:=upper_body", "-p", "insecure:=true", "-p", "head:=fly"),
-            "head: got fly; allowed: hold, mlp",
+            "head: got fly; allowed: dit, ensemble, flow_matching, hold, mlp, state_relative",
         ),
         (
             "action_head",

@@ -25,7 +25,21 @@ MESSAGES = {
         "visualization_msgs",
     ),
 }
-EVERY_ROOM = {"robot", "sense", "guard", "motor", "encode", "act", "sim", "learn", "data", "show", "speech", "graph"}
+EVERY_ROOM = {
+    "robot",
+    "sense",
+    "guard",
+    "motor",
+    "encode",
+    "act",
+    "sim",
+    "learn",
+    "data",
+    "show",
+    "speech",
+    "graph",
+    "arguments",
+}
 PURE_FILES = {"yaml", "PIL", "safetensors"}  # readers and writers of files, without a runtime of their own
 NETWORK = {"onnx", "onnxruntime", "google", "tokenizers"}  # google.protobuf is onnx's own
 
@@ -46,8 +60,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "bridge": (EVERY_ROOM - {"learn", "motor", "sim"}, {"rclpy", *MESSAGES}),
     "nodes": (EVERY_ROOM - {"learn"} | {"bridge"}, {"rclpy", *MESSAGES}),
     "cli": (EVERY_ROOM | {"bridge", "chaos", "nodes", "cli", "respawn"}, {"rclpy", "mujoco", *MESSAGES, *PURE_FILES}),
-    "graph": ({"guard"}, {"yaml"}),
-    "launching": ({"graph", "respawn", "robot"}, {"launch", "launch_ros", "ament_index_python"}),
+    "arguments": (set(), set()),
+    "graph": ({"guard", "arguments"}, {"yaml"}),
+    "launching": ({"graph", "arguments", "respawn", "robot"}, {"launch", "launch_ros", "ament_index_python"}),
     "respawn": (set(), set()),
     "contracts": (set(), set()),
     "errors": (set(), set()),

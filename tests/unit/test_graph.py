@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from neon_ros import graph
+from neon_ros.act.heads import HEADS
+from neon_ros.arguments import ARGUMENTS, ENTRIES
 from neon_ros.errors import ConfigError
-from neon_ros.graph import ARGUMENTS, ENTRIES, build, resolve
+from neon_ros.graph import build, resolve
 from neon_ros.parameters import MOTOR, NODES, check_params_file
 from neon_ros.robot.modes import MODES
 
@@ -39,6 +40,8 @@ def test_the_simulated_robot_comes_up_before_what_needs_it_and_the_motor_before_
 def test_a_real_robot_has_no_simulator() -> None:
     order = names(robot="real", network_interface="lo", ros_domain="5")
     assert "sim" not in order and "sim_sensors" not in order and order[0] == "motor"
+    order = names(robot="real", network_interface="lo", ros_domain="5", hearing="true")
+    assert order[order.index("hearing") + 1] == "microphone"  # a simulated one has none
 
 
 def test_conditions() -> None:
@@ -85,9 +88,7 @@ def test_every_argument_has_a_description_and_an_allowed_default() -> None:
 
 def test_choices_agree_with_the_rooms() -> None:
     assert ARGUMENTS["mode"].choices == tuple(MODES)
-    heads = (ROOT / "neon_ros" / "act" / "heads.py").read_text(encoding="utf-8")
-    known = re.search(r"^HEADS.*= \{(.*)\}$", heads, re.MULTILINE)
-    assert known and set(re.findall(r'"(\w+)":', known.group(1))) == set(ARGUMENTS["head"].choices or ())
+    assert set(HEADS) == set(ARGUMENTS["head"].choices or ())
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -182,7 +183,7 @@ def test_values_reach_ros_as_they_are_typed() -> None:
         ({"hed": "mlp"}, "argument: got hed; allowed: robot, backbone, "),
         ({"robot": "spot"}, "robot: got 'spot'; allowed: sim, real"),
         ({"backbone": "gpt"}, "backbone: got 'gpt'; allowed: compact, "),
-        ({"head": "fly"}, "head: got 'fly'; allowed: mlp, hold"),
+        ({"head": "fly"}, "head: got 'fly'; allowed: mlp, flow_matching, "),
         ({"mode": "legs"}, "mode: got 'legs'; allowed: arms_only, upper_body, whole_body"),
         ({"task": "dance"}, "task: got 'dance'; allowed: touch"),
         ({"view": "yes"}, "view: got 'yes'; allowed: true, false"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from neon_ros.graph import ARGUMENTS
+from neon_ros.arguments import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,3 +112,15 @@ def head_config(head: str, joint_indices: tuple[int, ...], **changes: Any) -> He
     if head not in SIZES:
         raise ConfigError(refuse("head", head, ", ".join(SIZES)))
     return HeadConfig(joint_indices, head=head, **{**SIZES[head], **changes})
+
+
+def saved_config(head: str, joint_indices: tuple[int, ...], saved: Mapping[str, Any]) -> HeadConfig:
+    """Return the configuration that a manifest holds.
+
+    :param saved: ``training["network"]`` of the manifest; empty for a head in its shipped size.
+    :raises ConfigError: when there is no such head, or a value does not fit.
+    :raises TypeError: on a key that no head has.
+    """
+    changes = {name: value for name, value in saved.items() if name not in ("head", "joint_indices")}
+    changes |= {name: Style(**value) for name, value in changes.items() if isinstance(value, Mapping)}
+    return head_config(head, joint_indices, **changes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from neon_ros.act.manifest import JUDGE
 from neon_ros.act.networks.config import HeadConfig
 from neon_ros.act.networks.dit import DitHead
 from neon_ros.act.networks.ensemble import EnsembleHead
+from neon_ros.act.networks.flow import FlowHead
 from neon_ros.act.networks.flow_matching import FlowMatchingHead
 from neon_ros.act.networks.fusion import Context
 from neon_ros.act.networks.head import ActionHead
@@ -71,3 +74,13 @@ class NeonModel(nn.Module):
 def count_parameters(model: NeonModel, parts: Sequence[str]) -> dict[str, int]:
     """Return the number of trainable values per part."""
     return {part: sum(p.numel() for p in getattr(model, part).parameters()) for part in parts}
+
+
+def graph_module(model: NeonModel, graph: str) -> nn.Module:
+    """Return the module whose ``forward`` is the graph; its weights are those of the part of ``model``."""
+    module: nn.Module = getattr(model, "head" if graph == JUDGE else graph)
+    if graph != JUDGE:
+        return module
+    judge = copy.copy(module)  # shares every weight
+    judge.__class__ = type("Judge", (type(module),), {"forward": FlowHead.look_at})
+    return judge

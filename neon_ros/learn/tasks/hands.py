@@ -18,6 +18,7 @@ from neon_ros.robot.gains import gains
 from neon_ros.sim.model import MIRROR
 
 Array = NDArray[np.float64]
+_OF_THINGS = ("centre", "top", "velocity", "half", "turn", "round")
 PALM_IN = np.array(
     [-0.5, 0.95, -1.2, 0.25, -0.95, -0.95, 0.9]
 )  # [rad] left arm: elbow up and out, palm facing the other hand
@@ -31,7 +32,7 @@ class Situation:
     :param centre: of the things (B, 3, 3) [m]; ``top`` their highest points above the centres.
     :param velocity: of the things in the world (B, 3, 3) [m/s].
     :param half: half extents of the things (B, 3, 3) [m].
-    :param turn: yaw of the things (B, 3) [rad].
+    :param turn: yaw of the things (B, 3) [rad]; ``round`` whether it makes no difference (B, 3).
     :param mark: centre of the mark on the table (B, 3) [m]; zeros where there is none.
     :param table: where the origin of the table's frame is: x, y [m], yaw [rad], (B, 3).
     """
@@ -43,6 +44,7 @@ class Situation:
     velocity: Array
     half: Array
     turn: Array
+    round: NDArray[np.bool_]
     mark: Array
     table: Array
 
@@ -76,6 +78,7 @@ class Moment:
     velocity: Array
     half: Array
     turn: Array
+    round: NDArray[np.bool_]
     mark: Array
     table: Array
 
@@ -134,6 +137,7 @@ class Hands:
     :param posture: of the left arm, to which the freedom is drawn that the palms leave (7,) [rad].
     :param weight: of the direction of a hand against its position [m/rad].
     :param shares: weights of the fingers' direction and of that of the back of the hand.
+    :param rules: of the arms' inverse kinematics.
     """
 
     def __init__(
@@ -144,8 +148,9 @@ class Hands:
         posture: Array = POSTURE,
         weight: float | None = None,
         shares: tuple[float, float] = (0.3, 1.0),
+        rules: ExpertRules | None = None,
     ) -> None:
-        self.core = Expert(model, kp)
+        self.core = Expert(model, kp, rules)
         self._stiffness = (gains("arm_sdk").kp if kp is None else kp)[FIRST:]
         self._aim = aim
         self._posture = np.stack([posture, posture * MIRROR])
@@ -158,9 +163,7 @@ class Hands:
         now = np.array(situation.q[:, FIRST:])
         speed = np.clip(situation.dq[:, FIRST:], -rules.joint_speed, rules.joint_speed)
         side = np.where(hand == 0, 1.0, -1.0)
-        meant = {
-            name: getattr(situation, name)[rows, thing].copy() for name in ("centre", "top", "velocity", "half", "turn")
-        }
+        meant = {name: getattr(situation, name)[rows, thing].copy() for name in _OF_THINGS}
         meant["mark"], meant["table"] = situation.mark.copy(), situation.table.copy()
         ready = np.tile(core.ready[FIRST:], (batch, 1))
         out, base = np.empty((batch, HORIZON, len(JOINTS))), np.empty((batch, HORIZON, 3))

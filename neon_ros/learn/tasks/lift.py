@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from neon_ros.learn.expert import ExpertRules
 from neon_ros.learn.language import HANDS
 from neon_ros.learn.tasks.hands import PALM_IN, Aim, Hands, Moment, towards, unit
 from neon_ros.learn.tasks.push import extent
@@ -26,19 +27,22 @@ from neon_ros.sim.things import SceneObject
 
 Array = NDArray[np.float64]
 
-_BIG = {"cube": (0.060, 0.070), "ball": (0.065, 0.075), "can": (0.060, 0.070), "bar": (0.080, 0.090)}  # [m] half width
-_MASS = (0.20, 0.35)  # [kg]
+_BIG = {"cube": (0.075, 0.080), "ball": (0.075, 0.085), "can": (0.075, 0.085), "bar": (0.085, 0.095)}  # [m] half width
+_ASIDE = (0.17, 0.20)  # [m] of a big thing from the middle: a hand fits between both
+_MASS = (0.15, 0.30)  # [kg]
 _FAR_X, _FAR_Y = (0.52, 0.60), (-0.20, 0.20)  # [m] where the small thing stands
 _PALM = 0.024  # [m] from the palm's site to the surface of the hand
-_CLEAR = 0.045  # [m] beside a thing while coming down
+_CLEAR = 0.035  # [m] beside a thing while coming down
 _HIGH = 0.21  # [m] palms above the table on the way
 _LEAST = 0.052  # [m] palms above the table, at least: half a hand and a finger's breadth
-_RAISE = 0.14  # [m] the thing above the table at the end
+_RAISE = 0.12  # [m] the thing above the table at the end
 _SPEED, _CLOSE_SPEED, _LIFT_SPEED = 0.30, 0.10, 0.12  # [m/s]
 _SQUEEZE = 8.0  # [N] each hand; friction 0.8 of it on both sides carries 1.3 kg
 _CARRY = 2.0  # [N] upwards, each hand: a little more than half of the heaviest thing
+_EASE = (0.37, 0.17)  # [m] ahead of the pelvis and to the side, where the thing is raised
+_ARMS = ExpertRules(posture_gain=0.4, damping=0.02)  # a strong draw to the posture would hold the hands off their goal
 _TURN = 0.8  # share of the thing's bearing that the waist turns
-_PITCH = 0.0  # [rad] of the waist: both arms out and a lean are more than its motor holds
+_PITCH = -0.05  # [rad] of the waist: both arms out and a lean are more than its motor holds
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Lift:
     """Lift a big thing with both hands."""
 
     name = "lift"
-    area = Area((0.34, 0.40), (-0.16, 0.16))
+    area = Area((0.34, 0.40), (-0.20, 0.20))
     mark = walks = False
 
     def sample(self, seed: int, purpose: str = "train", held: Sequence[str] = ()) -> TabletopScene:
@@ -106,7 +110,7 @@ class Lift:
         while True:
             things = list(scene.objects)
             for index, sign in ((order[0], side), (order[1], -side)):
-                x, y = float(rng.uniform(*self.area.x)), float(sign * rng.uniform(0.13, 0.16))
+                x, y = float(rng.uniform(*self.area.x)), float(sign * rng.uniform(*_ASIDE))
                 if index == order[0] and "places" in scene.held:
                     x, y = _rim(rng, x, y, self.area)
                 things[index] = _big(things[index], x, y, rng)
@@ -125,7 +129,7 @@ class Lift:
 
     def expert(self, model: mujoco.MjModel, kp: Array | None) -> Hands:
         """Return an expert that closes both palms on the thing and raises them."""
-        return Hands(model, kp, _aim, posture=PALM_IN, weight=0.08, shares=(0.4, 1.0))
+        return Hands(model, kp, _aim, posture=PALM_IN, weight=0.08, shares=(0.4, 1.0), rules=_ARMS)
 
     def judge(self, scene: TabletopScene, facts: Facts) -> LiftReferee:
         """Return the judge."""
@@ -161,7 +165,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     # The hands are to the left and the right of the thing as the turned robot sees it.
     facing = _TURN * bearing
     across = np.stack([-np.sin(facing), np.cos(facing)], axis=1)  # (B, 2) to the left
-    reach = extent(moment.half, moment.turn, across)
+    reach = extent(moment, across)
     height = np.maximum(moment.centre[:, 2], moment.centre[:, 2] - moment.half[:, 2] + _LEAST)
     bottom = moment.centre[:, 2] - moment.half[:, 2]
     table = np.minimum(bottom, 0.006)
@@ -171,7 +175,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     out = (at * outward).sum(2)  # (B, 2)
     aside = np.linalg.norm(at - out[..., None] * outward, axis=2)
     level = np.abs(moment.palm[..., 2] - height[:, None])
-    beside = (aside < 0.035) & (level < 0.045) & (out > reach[:, None] - 0.01)
+    beside = (aside < 0.025) & (level < 0.045) & (out > reach[:, None] - 0.01)
     ready = beside.all(1)
     gripped = ready & (out < reach[:, None] + _PALM + 0.018).all(1)
     # On the way: above the station until over it, then down to the height of the grip.
@@ -186,8 +190,14 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     goal = np.concatenate([grip, np.repeat(height[:, None, None], 2, axis=1)], axis=2)
     close = towards(goal, moment.palm, 4.0, _CLOSE_SPEED)
     rise = np.clip(3.0 * (_RAISE - (bottom - table)), -_LIFT_SPEED, _LIFT_SPEED)
+    # Not before both press: a hand that rises first slips.
+    rise = rise * np.clip((reach + _PALM + 0.012 - out.max(1)) / 0.006, 0.0, 1.0)
     # In the grip the hands go up together, wherever on the thing they are.
     close[..., 2] = np.where(gripped[:, None], rise[:, None], close[..., 2])
+    # What is held tends away from the robot and to the side: draw it back to where both arms are at ease.
+    near = np.stack([np.full(batch, _EASE[0]), np.sign(moment.centre[:, 1]) * _EASE[1]], axis=1)
+    back = np.clip(3.0 * (near - moment.centre[:, :2]), -_CLOSE_SPEED, _CLOSE_SPEED)
+    close[..., :2] += np.where(gripped[:, None], back, 0.0)[:, None]
     aim.active[:] = True
     aim.palm = np.where(ready[:, None, None], close, walk)
     aim.carry[:, 2] = np.where(gripped, rise, 0.0)

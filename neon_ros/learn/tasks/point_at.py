@@ -25,7 +25,8 @@ from neon_ros.sim.things import AREA_X, AREA_Y, NUM_OBJECTS
 Array = NDArray[np.float64]
 
 _INWARD = 0.9  # [rad] how far from straight ahead a hand points to the other side: elbow out, clear of the chest
-_BACK, _UP = 0.16, 0.09  # [m] palm before and above the thing it points at
+_BACK = 0.16  # [m] palm before the thing it points at
+_OVER_TOP, _OVER_TABLE = 0.06, 0.13  # [m] palm above the thing's top and above the table, at least
 _SPEED = 0.30  # [m/s]
 
 
@@ -104,11 +105,16 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     aim = Aim.still(moment, waist)
     rows, own = np.arange(len(moment.side)), moment.own
     ahead = np.stack([np.full_like(moment.side, np.cos(_INWARD)), -np.sin(_INWARD) * moment.side], axis=1)
-    goal = moment.top + np.concatenate([-_BACK * ahead, np.full((len(ahead), 1), _UP)], axis=1)
+    table = moment.centre[:, 2] - moment.half[:, 2]
+    height = np.maximum(moment.top[:, 2] + _OVER_TOP, table + _OVER_TABLE)
+    goal = np.concatenate([moment.centre[:, :2] - _BACK * ahead, height[:, None]], axis=1)
+    velocity = towards(goal, own, 3.0, _SPEED)
+    # Rise before moving aside, so that nothing on the way is brushed.
+    velocity[:, :2] *= np.clip(1.0 - (height - own[:, 2]) / 0.05, 0.1, 1.0)[:, None]
     fingers = unit(moment.centre - own)
     up = np.array([0.0, 0.0, 1.0]) - fingers * fingers[:, 2:]
     aim.active[rows, moment.row] = True
-    aim.palm[rows, moment.row] = towards(goal, own, 3.0, _SPEED)
+    aim.palm[rows, moment.row] = velocity
     aim.fingers[rows, moment.row] = fingers
     aim.back[rows, moment.row] = unit(up)
     return aim

@@ -26,9 +26,9 @@ Array = NDArray[np.float64]
 
 _AWAY = (0.09, 0.13)  # [m] of a thing from the mark
 _FAR_X, _FAR_Y = (0.50, 0.60), (-0.20, 0.20)  # [m] where the third thing stands, out of the way but in the picture
-_EDGE = 0.063  # [m] from the palm's site to the thumb's edge, which pushes, palm down
+_EDGE, _AHEAD = 0.063, 0.024  # [m] of the thumb's tip, which pushes: beside the palm's site and ahead of it, palm down
 _CLEAR = 0.045  # [m] beside a thing while coming down
-_LOW, _HIGH = 0.038, 0.20  # [m] palm above the table while pushing; on the way
+_LOW, _HIGH = 0.048, 0.20  # [m] palm above the table while pushing; on the way
 _SPEED, _PUSH_SPEED = 0.30, 0.12  # [m/s]
 _FORCE = 3.0  # [N] twice the friction of the heaviest thing
 
@@ -133,14 +133,12 @@ def _beside(thing: SceneObject, mark: tuple[float, float], sign: float, rng: np.
     return replace(thing, x=mark[0] + away * np.sin(angle), y=mark[1] + sign * away * np.cos(angle), yaw=yaw)
 
 
-def extent(half: Array, turn: Array, direction: Array) -> Array:
-    """Return how far a box reaches from its centre along a direction in the plane (B,) [m].
-
-    :param half: half extents (B, 3) [m]; ``turn`` its yaw (B,) [rad]; ``direction`` unit vectors (B, 2).
-    """
+def extent(moment: Moment, direction: Array) -> Array:
+    """Return how far the thing reaches from its centre along ``direction``, plane unit vectors (B, 2): (B,) [m]."""
+    half, turn = moment.half, moment.turn
     along = np.abs(np.cos(turn) * direction[:, 0] + np.sin(turn) * direction[:, 1])
     across = np.abs(-np.sin(turn) * direction[:, 0] + np.cos(turn) * direction[:, 1])
-    return np.asarray(np.minimum(half[:, 0] * along + half[:, 1] * across, np.hypot(half[:, 0], half[:, 1])))
+    return np.where(moment.round, half[:, 0], half[:, 0] * along + half[:, 1] * across)
 
 
 def _aim(moment: Moment, waist: Array) -> Aim:
@@ -153,23 +151,24 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     # Once it is almost there its direction says nothing: the hand keeps facing its own way.
     inward = np.stack([np.zeros_like(moment.side), -moment.side], axis=1)
     along = unit(np.where(remaining[:, None] > 0.02, left, inward))
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    reach = extent(moment.half, moment.turn, along)
-    at = own[:, :2] - moment.centre[:, :2]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)  # (B, 2)
+    reach = extent(moment, along)
+    tip = own[:, :2] + _AHEAD * moment.rotation[rows, moment.row, :2, 0]
+    at = tip - moment.centre[:, :2]
     behind, beside = (at * along).sum(1), (at * across).sum(1)
-    low = own[:, 2] - table < _LOW + 0.03
+    low = own[:, 2] - table < _LOW + 0.045
     ready = low & (np.abs(beside) < 0.03) & (behind < -reach)
     # On the way: a point beside the thing, above it until the hand is over that point.
     station = moment.centre[:, :2] - along * (reach + _EDGE + _CLEAR)[:, None]
-    away = np.linalg.norm(station - own[:, :2], axis=1)
+    away = np.linalg.norm(station - tip, axis=1)
     height = table + _LOW + (_HIGH - _LOW) * np.clip((away - 0.02) / 0.06, 0.0, 1.0)
-    goal = np.concatenate([station, height[:, None]], axis=1)
+    goal = np.concatenate([station + own[:, :2] - tip, height[:, None]], axis=1)
     walk = towards(goal, own, 3.0, _SPEED)
     walk[:, :2] *= np.clip(1.0 - (height - own[:, 2]) / 0.05, 0.1, 1.0)[:, None]
     # Against it: the edge of the hand stays at the thing, and the thing goes to the mark.
     contact = moment.centre[:, :2] - along * (reach + _EDGE)[:, None]
     far = remaining > 0.01
-    onward = np.clip(3.0 * (((contact - own[:, :2]) * along).sum(1) + remaining + 0.01), -_PUSH_SPEED, _PUSH_SPEED)
+    onward = np.clip(3.0 * (((contact - tip) * along).sum(1) + remaining + 0.01), -_PUSH_SPEED, _PUSH_SPEED)
     aside = np.clip(-5.0 * beside, -_PUSH_SPEED, _PUSH_SPEED)
     push = np.zeros_like(own)
     push[:, :2] = np.where(far[:, None], along * onward[:, None] + across * aside[:, None], 0.0)
@@ -178,8 +177,8 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     aim.force[rows, moment.row, :2] = along * np.where(touching & far, _FORCE, 0.0)[:, None]
     aim.active[rows, moment.row] = True
     aim.palm[rows, moment.row] = np.where(ready[:, None], push, walk)
-    fingers = np.stack([across[:, 0], across[:, 1], np.zeros_like(reach)], axis=1)
-    fingers = fingers * np.where(fingers[:, :1] < 0.0, -1.0, 1.0)
+    fingers = np.where(across[:, :1] < 0.0, -across, across)
+    fingers = unit(np.concatenate([fingers, np.full((len(fingers), 1), 0.12)], axis=1))  # tips off the table
     aim.fingers[rows, moment.row] = fingers
     aim.back[rows, moment.row] = (0.0, 0.0, 1.0)
     aim.carry[:, :2] = np.where(touching[:, None], along * (push[:, :2] * along).sum(1, keepdims=True), 0.0)

@@ -148,10 +148,11 @@ class TabletopWorld(TouchWorld):
             "velocity": velocity @ turn,
             "half": np.array([thing.half for thing in scene.objects]),
             "turn": yaw,
+            "round": np.array([thing.shape in ("ball", "can") for thing in scene.objects]),
             "mark": mark[0],
             "table": np.array([origin[0], origin[1], -heading]),
         }
-        return Situation(**{name: np.asarray(value, dtype=np.float64)[None] for name, value in parts.items()})
+        return Situation(**{name: np.asarray(value)[None] for name, value in parts.items()})
 
     def palms(self) -> Array:
         """Return both palms in the pelvis frame (2, 3) [m]."""

@@ -1,4 +1,4 @@
-"""A tiny untrained checkpoint, exported once per session."""
+"""Tiny untrained checkpoints, exported once per session."""
 
 from __future__ import annotations
 
@@ -8,22 +8,45 @@ from pathlib import Path
 
 import pytest
 
+SIZES = {
+    "mlp": {},
+    "flow_matching": {"width": 24, "hidden": 24, "blocks": 2, "attention": 2},
+    "dit": {"width": 24, "hidden": 24, "blocks": 2, "attention": 2, "context": 16},
+    "state_relative": {"width": 24, "hidden": 24, "blocks": 2},
+    "ensemble": {"width": 24, "hidden": 24, "experts": 4},
+}
+
 
 @pytest.fixture(scope="session")
-def shipped_shape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an exported checkpoint of the shipped shapes with untrained weights."""
+def tiny_heads(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what exports a head once: the shipped inputs, random weights, the same encoders for all."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxruntime")
     from neon_ros.act.networks.config import head_config
     from neon_ros.act.networks.model import NeonModel
     from neon_ros.learn.export import ExportSpec, export_checkpoint
 
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    config = head_config("mlp", tuple(range(12, 29)), width=32, blocks=1, hidden=32)
-    spec = ExportSpec("tiny", "touch", "upper_body", 0.02, "compact/lite0-s16+minilm-l6")
-    export_checkpoint(NeonModel(config), spec, folder)
-    return folder
+    parent, made = tmp_path_factory.mktemp("checkpoints"), {}
+
+    def export(head: str) -> Path:
+        if head not in made:
+            torch.manual_seed(0)
+            model = NeonModel(head_config(head, tuple(range(12, 29)), pooled=32, **SIZES[head]))
+            with torch.no_grad():  # what begins at zero would hide what comes before it
+                for weight in model.head.parameters():
+                    weight.add_(0.03 * torch.randn_like(weight))
+            spec = ExportSpec(f"tiny_{head}", "touch", "upper_body", 0.02, "compact/lite0-s16+minilm-l6")
+            made[head] = parent / f"tiny_{head}"
+            export_checkpoint(model, spec, made[head])
+        return made[head]
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def shipped_shape(tiny_heads: Callable[[str], Path]) -> Path:
+    """Return an exported mlp checkpoint of the shipped shapes with untrained weights."""
+    return tiny_heads("mlp")
 
 
 @pytest.fixture

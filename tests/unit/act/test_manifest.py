@@ -134,7 +134,7 @@ JOINTS = control_mode("upper_body").joint_names
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "neon-head-0"}, f"format: got neon-head-0; allowed: {FORMAT}"),
+        ({"format": "neon-head-0"}, f"format: got neon-head-0; allowed: {FORMAT}, neon-onnx-1"),
         ({"mode": "legs_only"}, "mode: got legs_only; allowed: arms_only, upper_body, whole_body"),
         ({"joint_names": (*JOINTS[:16], "left_thumb_joint")}, r"joint names: got \['left_thumb_joint'\]"),
         ({"joint_names": (*JOINTS[:16], JOINTS[0])}, "joint names: got repeated"),

@@ -90,7 +90,7 @@ def test_a_head_that_cannot_take_the_place_is_refused() -> None:
 def test_a_head_for_another_backbone_is_refused(mlp: Seat) -> None:
     check_backbone(mlp.manifest, "")
     check_backbone(hold_manifest("upper_body"), "retina/v1")
-    with pytest.raises(CheckpointError, match="backbone for head tiny: got retina/v1; allowed: compact/.*trained on"):
+    with pytest.raises(CheckpointError, match="head tiny_mlp: got retina/v1; allowed: compact/.*trained on"):
         check_backbone(mlp.manifest, "retina/v1")
 
 
@@ -104,7 +104,7 @@ def test_a_trial_leaves_no_trace() -> None:
 def test_a_head_that_says_nonsense_fails_its_trial(copied: Callable[[], Path]) -> None:
     checkpoint = open_checkpoint(copied())
     weights = {**checkpoint.weights, "head.out.bias": np.full_like(checkpoint.weights["head.out.bias"], np.inf)}
-    with pytest.raises(CheckpointError, match="trial of head tiny: head.q_chunk: got values that are not finite"):
+    with pytest.raises(CheckpointError, match="trial of head tiny_mlp: head.q_chunk: got values that are not finite"):
         warm_up(Policy(Checkpoint(checkpoint.folder, checkpoint.manifest, weights)))
 
     class Short(HoldHead):

@@ -43,7 +43,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["up", "head:=fly"], "head: got 'fly'; allowed: mlp, hold"),
+        (["up", "head:=fly"], "head: got 'fly'; allowed: mlp, flow_matching, dit"),
         (["up", "--fast"], "option: got --fast; allowed: --headless, --seconds"),
         (["up", "--seconds"], "option --seconds: got no value"),
         (["up", "--seconds", "soon"], "seconds: got 'soon'; allowed: a time above 0 s"),
@@ -67,7 +67,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         (["replay", "a", "b"], "recording: got a b; allowed: one"),
         (["replay", "/nowhere"], "recording: got /nowhere, which does not exist"),
         (["replay", "/nowhere", "--fast"], "option: got --fast; allowed: --rate, --start, --loop"),
-        (["record", "--out", "x", "--task", "dance"], "--task: got 'dance'; allowed: touch"),
+        (["record", "--out", "x", "--task", "dance"], "record.task: got dance; allowed: touch, "),
         (["record", "--out", "x", "--episodes", "many"], "--episodes: got 'many'; allowed: a whole number from 0 on"),
         (["train", "--preset", "x"], "--data: got nothing"),
         (["eval", "--only", "magic"], "--only: got 'magic'; allowed: policy, blind, wordless, random, expert"),

@@ -18,9 +18,7 @@ from neon_ros.act.networks.model import NeonModel  # noqa: E402
 from neon_ros.errors import CheckpointError  # noqa: E402
 from neon_ros.learn.export import ExportSpec, export_checkpoint, load_model, verify_export  # noqa: E402
 
-CONFIG = head_config(
-    "mlp", tuple(range(12, 29)), rows=4, columns=7, channels=16, text_size=24, width=32, blocks=1, hidden=32
-)
+CONFIG = head_config("mlp", tuple(range(12, 29)), rows=4, columns=7, channels=16, text_size=24, pooled=32)
 SPEC = ExportSpec("tiny", "touch", "upper_body", 0.02, "eyes/1")
 
 
@@ -68,7 +66,7 @@ def test_a_weight_that_is_not_finite_or_too_large_is_refused(model: NeonModel, t
 def test_weights_of_another_shape_are_refused(model: NeonModel, tmp_path: Path) -> None:
     export_checkpoint(model, SPEC, tmp_path / "tiny")
     checkpoint = open_checkpoint(tmp_path / "tiny")
-    other = replace(CONFIG, width=16)
+    other = replace(CONFIG, pooled=16)
     with pytest.raises(CheckpointError, match=r"(?s)weights of .*tiny: got .*; allowed: those of the network"):
         load_model(checkpoint, other)
 

@@ -160,7 +160,7 @@ def batch(write_shards: Callable[..., Path], words: Any) -> Batch:
 
 def model() -> NeonModel:
     torch.manual_seed(0)
-    sizes = {"rows": 4, "columns": 7, "channels": 16, "text_size": 24, "width": 32, "blocks": 1, "hidden": 32}
+    sizes = {"rows": 4, "columns": 7, "channels": 16, "text_size": 24, "pooled": 32}
     return NeonModel(head_config("mlp", tuple(range(12, 29)), **sizes))
 
 

@@ -8,7 +8,7 @@ import pytest
 from neon_ros.errors import ContractError, Refused
 from neon_ros.learn import language
 from neon_ros.speech.ear import Look, Utterance
-from neon_ros.speech.listening import Decision, Listener
+from neon_ros.speech.listening import LONGEST_SPEECH, Decision, Listener, OwnVoice
 from neon_ros.speech.words import STOP_WORDS, TASK_WORDS, Heard, check_task, instruction_of, is_stop, tidy
 
 SOUND = np.zeros(16_000, dtype=np.float32)
@@ -101,6 +101,18 @@ def test_a_stop_wins_over_doubt_flaw_own_voice_and_wake_word() -> None:
     for says in (Says("stop", confidence=-9.0), Says("", "stop", confidence=-9.0)):
         assert Listener(says, wake_word="robot").decide(flawed, muted=True).stop
     assert Listener(Says("stop"), instructions=False).decide(Look(1, SOUND)).stop
+
+
+def test_the_robots_own_sentence_is_known_after_it_has_ended() -> None:
+    own = OwnVoice()
+    assert not own.in_sound(3.0, 100.0)
+    own.note(True, 100.0)
+    assert own.in_sound(0.5, 102.0)
+    own.note(False, 102.0)
+    assert own.in_sound(2.5, 102.6)  # its utterance ends with the pause after it
+    assert not own.in_sound(0.3, 102.6) and own.in_sound(0.3, 102.4)
+    own.note(True, 200.0)
+    assert not own.in_sound(1.0, 200.0 + LONGEST_SPEECH + 1.1)  # a mouth that died does not make it deaf
 
 
 def test_a_look_gives_no_instruction_and_an_utterance_does() -> None:
