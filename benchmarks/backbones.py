@@ -7,8 +7,8 @@
     python benchmarks/backbones.py --only node [--repeats 200]
 
 Without ``--only`` all but the precisions, one after the other.  What is compared runs interleaved so that noise is
-shared.  Torch's rows need torch, efficientnet-lite-pytorch and transformers; without them only our own are printed.  The
-two are also compared number by number, so that the table never compares different things.
+shared.  Torch's rows need torch, efficientnet-lite-pytorch and transformers; without them only our own are printed.
+The two are also compared number by number, so that the table never compares different things.
 """
 
 from __future__ import annotations
