@@ -7,6 +7,7 @@ saying so in the diagnostics; all others of the graph go on without its features
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -80,6 +81,8 @@ class BackboneNode(Reporting, LifecycleNode):
             self._report_health()
             return TransitionCallbackReturn.FAILURE
         self._doing, self._looking, self.model_id = "", looking, looking.backbone.model_id
+        gc.collect()
+        gc.freeze()  # a model has 100,000 objects, which no collection at work need look at again
         self.get_logger().info(f"ready: {self.model_id}")
         return TransitionCallbackReturn.SUCCESS
 

@@ -15,6 +15,9 @@ from neon_ros.errors import ContractError, refuse
 
 Image = NDArray[np.uint8]
 
+_STRIP = 32
+"""Rows whose colours are computed at once."""
+
 MIN_SIDE = 16
 """Smallest height or width of a picture that can show anything [pixel]."""
 MAX_SIDE = 8192
@@ -152,11 +155,13 @@ def _yuv422_to_rgb(groups: NDArray[np.uint8], luma_first: bool) -> Image:
     """Return RGB of two-pixel groups (H, W / 2, 4) of limited-range ITU-R BT.601 video."""
     luma, chroma = (slice(0, 4, 2), slice(1, 4, 2)) if luma_first else (slice(1, 4, 2), slice(0, 4, 2))
     height, pairs, _ = groups.shape
-    y = np.multiply(groups[:, :, luma], np.float32(1.164383), dtype=np.float32)
-    u, v = groups[:, :, chroma].transpose(2, 0, 1).astype(np.float32) - np.float32(128.0)
     rgb = np.empty((height, pairs, 2, 3), dtype=np.uint8)
-    for channel, (of_u, of_v) in enumerate(((0.0, 1.596027), (-0.391762, -0.812968), (2.017232, 0.0))):
-        # What both pixels of a group share; black is 16, and 0.5 rounds.
-        shared = u * np.float32(of_u) + v * np.float32(of_v) + np.float32(0.5 - 16.0 * 1.164383)
-        rgb[..., channel] = np.clip(y + shared[:, :, None], 0.0, 255.0)
+    for top in range(0, height, _STRIP):  # what is between stays in the cache and is not asked of the system anew
+        strip = groups[top : top + _STRIP]
+        y = np.multiply(strip[:, :, luma], np.float32(1.164383), dtype=np.float32)
+        u, v = strip[:, :, chroma].transpose(2, 0, 1).astype(np.float32) - np.float32(128.0)
+        for channel, (of_u, of_v) in enumerate(((0.0, 1.596027), (-0.391762, -0.812968), (2.017232, 0.0))):
+            # What both pixels of a group share; black is 16, and 0.5 rounds.
+            shared = u * np.float32(of_u) + v * np.float32(of_v) + np.float32(0.5 - 16.0 * 1.164383)
+            rgb[top : top + _STRIP, ..., channel] = np.clip(y + shared[:, :, None], 0.0, 255.0)
     return rgb.reshape(height, pairs * 2, 3)

@@ -100,12 +100,12 @@ def test_a_full_memory_leaves_the_node_inactive_until_there_is_room(peer: Any, r
             "memory of greedy: got CUDA out of memory. Tried to allocate 31.00 GiB. GPU 0 has ...; allowed: a smaller"
         )
         peer.until(lambda: status()[0] == b"\2" and f"inactive: {short}" in status()[1], "an error in the diagnostics")
-        assert "reading shard 1 of 1" in node.text and f"stays inactive: {short}" in node.text
+        peer.until(lambda: "reading shard 1 of 1" in node.text and f"stays inactive: {short}" in node.text, "the same")
         assert peer.call(GetState, "backbone/get_state").current_state.label == "unconfigured"
         assert not transition(peer, Transition.TRANSITION_CONFIGURE)  # still full
         greedy.unlink()
         assert transition(peer, Transition.TRANSITION_CONFIGURE) and transition(peer, Transition.TRANSITION_ACTIVATE)
-        assert "warming up: picture 2 of 2" in node.text
+        peer.until(lambda: "warming up: picture 2 of 2" in node.text, "progress")
         peer.until(lambda: features, "features", lambda: images.publish(shown(peer)))
         # The camera changes its encoding and size, and nothing else happens.
         for change, grey in (
