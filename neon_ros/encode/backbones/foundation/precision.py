@@ -1,8 +1,7 @@
 """Numbers of a model: full, half, or weights alone in 8 or 4 bits while everything is still computed in bf16.
 
 ``int8`` is torchao's weight-only scheme, one scale a row; ``int4`` is bitsandbytes' NF4 (arXiv:2305.14314), one scale
-per 64 weights.  Both run on CPU and CUDA; torchao's own 4 bits have no kernel for the CPU, bitsandbytes' 8 bits are
-slower than torchao's there (tried with torchao 0.18 and bitsandbytes 0.50, see docs/backbones.md).
+per 64 weights.  Both run on the CPU (docs/backbones.md has what they cost there); torchao's own packed 4 bits do not.
 """
 
 from __future__ import annotations
