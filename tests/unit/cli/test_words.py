@@ -67,7 +67,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         (["replay", "a", "b"], "recording: got a b; allowed: one"),
         (["replay", "/nowhere"], "recording: got /nowhere, which does not exist"),
         (["replay", "/nowhere", "--fast"], "option: got --fast; allowed: --rate, --start, --loop"),
-        (["record", "--out", "x", "--task", "dance"], "record.task: got dance; allowed: touch, "),
+        (["record", "--out", "x", "--task", "dance"], "--task: got 'dance'; allowed: touch, point_at"),
         (["record", "--out", "x", "--episodes", "many"], "--episodes: got 'many'; allowed: a whole number from 0 on"),
         (["train", "--preset", "x"], "--data: got nothing"),
         (["eval", "--only", "magic"], "--only: got 'magic'; allowed: policy, blind, wordless, random, expert"),
