@@ -80,7 +80,7 @@ def valid(peer: Any) -> dict[str, tuple[Any, Any]]:
     """Return a right message of now for every topic that a node reads, and its type."""
     now = peer.now_ns()
     state = make_example(RobotState, now)
-    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    rgb = np.random.default_rng(now).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     tensors = {"features": np.zeros(128, np.float32), "q": np.zeros(29, np.float32)}
     ball = Solid("red ball", "sphere", (0.06, 0.06, 0.06), (1.0, 0.25, 0.0), np.array([0.4, 0.1, 0.0]), UPRIGHT)
     found = {
