@@ -74,6 +74,26 @@ def scene_of(config: EvalConfig, index: int) -> tuple[TouchScene, Instruction, s
     return scene, instruction, sample_sentence(instruction, rng, config.phrasing)
 
 
+def sit(
+    episode: Callable[[int], EpisodeResult],
+    episodes: int,
+    name: str,
+    progress: Callable[[int, EpisodeResult], None] | None = None,
+) -> EvalResult:
+    """Return what became of all episodes of an exam.
+
+    :param episode: runs the one of a number.
+    :param name: of the row.
+    :param progress: called after each episode with the number done.
+    """
+    results = []
+    for index in range(episodes):
+        results.append(episode(index))
+        if progress is not None:
+            progress(index + 1, results[-1])
+    return EvalResult(name, tuple(results))
+
+
 class Examiner:
     """The simulated robot with all its sensors, made once for many exams.
 
@@ -105,12 +125,7 @@ class Examiner:
 
         :param progress: called after each episode with the number done.
         """
-        results = []
-        for index in range(config.episodes):
-            results.append(self.episode(agent, config, index))
-            if progress is not None:
-                progress(index + 1, results[-1])
-        return EvalResult(name, tuple(results))
+        return sit(lambda index: self.episode(agent, config, index), config.episodes, name, progress)
 
     def episode(self, agent: Agent, config: EvalConfig, index: int) -> EpisodeResult:
         """Return what became of one episode."""

@@ -17,7 +17,7 @@ from neon_ros.act.policy import HeadOutput
 from neon_ros.errors import ConfigError, Refused, refuse
 from neon_ros.learn.agents import PolicyAgent, Senses
 from neon_ros.learn.drive import Drive
-from neon_ros.learn.evaluate import CHUNK_PERIOD, Examiner
+from neon_ros.learn.evaluate import CHUNK_PERIOD, Examiner, sit
 from neon_ros.learn.language import HANDS, Instruction, sample_sentence
 from neon_ros.learn.statistics import EpisodeResult, EvalResult
 from neon_ros.learn.tasks import task_of
@@ -188,12 +188,7 @@ class SuiteExaminer:
 
         :param progress: called after each episode with the number done.
         """
-        results = []
-        for index in range(config.episodes):
-            results.append(self.episode(agent, config, index))
-            if progress is not None:
-                progress(index + 1, results[-1])
-        return EvalResult(name, tuple(results))
+        return sit(lambda index: self.episode(agent, config, index), config.episodes, name, progress)
 
     def episode(self, agent: SuiteAgent, config: SuiteConfig, index: int) -> EpisodeResult:
         """Return what became of one episode."""
