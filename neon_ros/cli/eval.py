@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 USAGE = """usage: neon eval [--task touch] [--episodes 100] [--seed 0] [--checkpoint FOLDER] [--graph] [--only NAME,...]
                  [--eyes FOLDER]
        neon eval --suite tabletop [--tasks touch,push,...] [--agents policy,expert,...] [--variants plain,...]
-                 [--held pairs,...] [--episodes 50] [--seed 0] [--head mlp | --checkpoint FOLDER] [--write FILE.md]
+                 [--held pairs,...] [--joins aligned,...] [--episodes 50] [--seed 0]
+                 [--head mlp,... | --checkpoint FOLDER,...] [--draft FOLDER [--tolerance 0.05]] [--write FILE.md]
 
 Success with its 95 % interval, beside baselines that see nothing, hear nothing or have learned nothing, and on
 colour-shape pairs and sentences that training never showed.  Evaluation seeds never meet training seeds.
@@ -32,6 +33,9 @@ colour-shape pairs and sentences that training never showed.  Evaluation seeds n
   --variants    some of: plain, latency_100, latency_200, camera_noise, no_lidar, no_proprio, no_eef, pushed_robot,
                 pushed_thing
   --held        some of: pairs, phrases, lighting, places; what training never showed
+  --joins       how chunks that come late are joined, some of: aligned (ours), committed (and the policy is told what is
+                decided already), synchronous, naive, averaged
+  --draft       checkpoint of a cheap head that drafts for the policy; --tolerance: what is accepted of it [rad]
   --write       also write the tables as a page, with command, machine, date and versions
 """
 EXAMS = ("policy", "blind", "wordless", "random", "expert", "heldout_pairs", "heldout_phrasings")

@@ -68,8 +68,14 @@ def no_plain(words: Words) -> None:
 
 
 def seconds(name: str, value: str) -> float:
-    """Return a positive time [s].
+    """Return a positive time [s]; see :func:`positive`."""
+    return positive(name, value, "a time above 0 s")
 
+
+def positive(name: str, value: str, allowed: str) -> float:
+    """Return a positive number.
+
+    :param allowed: what the error says is allowed.
     :raises ConfigError: on anything else.
     """
     try:
@@ -77,7 +83,7 @@ def seconds(name: str, value: str) -> float:
     except ValueError:
         result = float("nan")
     if not 0.0 < result < 1e6:
-        raise ConfigError(refuse(name, repr(value), "a time above 0 s"))
+        raise ConfigError(refuse(name, repr(value), allowed))
     return result
 
 

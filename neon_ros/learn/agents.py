@@ -12,7 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.policy import HeadOutput, Policy
+from neon_ros.act.heads import Head
+from neon_ros.act.policy import HeadOutput
+from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones import Backbone
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.learn.expert import DT, JOINTS, Expert
@@ -67,7 +69,7 @@ class PolicyAgent:
     :raises ConfigError: when the policy moves other joints or uses another step.
     """
 
-    def __init__(self, policy: Policy, backbone: Backbone, blind: bool = False, wordless: bool = False) -> None:
+    def __init__(self, policy: Head, backbone: Backbone, blind: bool = False, wordless: bool = False) -> None:
         manifest = policy.manifest
         if set(manifest.joint_names) != set(JOINTS):
             raise ConfigError(refuse("joints of the policy", manifest.joint_names, f"the {len(JOINTS)} of upper_body"))
@@ -84,8 +86,11 @@ class PolicyAgent:
         """Return the policy's chunk."""
         return self.decide(senses).q
 
-    def decide(self, senses: Senses) -> HeadOutput:
-        """Return the policy's chunk, columns in motor order, with its base velocity."""
+    def decide(self, senses: Senses, prefix: FloatArray | None = None) -> HeadOutput:
+        """Return the policy's chunk, columns in motor order, with its base velocity.
+
+        :param prefix: steps that are decided already (K, J) [rad], columns in motor order.
+        """
         tensors = self._backbone.encode(senses.picture, senses.sentence)
         vision, text, mask = tensors["vision"], tensors["text"], tensors["text_mask"]
         if self._blind:
@@ -103,6 +108,7 @@ class PolicyAgent:
             else policy.encode_proprio(senses.q, senses.dq, senses.gravity, senses.gyroscope),
             lidar=None if "lidar" in senses.missing else policy.encode_lidar(senses.cloud),
             eef=None if "eef" in senses.missing else policy.encode_eef(senses.palms),
+            prefix=None if prefix is None else prefix[:, np.argsort(self._columns)],
         )
         return HeadOutput(output.q[:, self._columns], output.base_velocity)
 

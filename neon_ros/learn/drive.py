@@ -17,6 +17,7 @@ from neon_ros.guard.command import Command
 from neon_ros.guard.config import GuardConfig
 from neon_ros.guard.guard import Guard
 from neon_ros.guard.machine import MOVING
+from neon_ros.guard.timeline import TimelineConfig
 from neon_ros.learn.touch import TouchWorld
 from neon_ros.robot.gains import gains
 from neon_ros.robot.joints import NUM_JOINTS, joint_indices
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 MACHINE = 5
 MODE = "upper_body"
 STEP_DT = 0.02  # [s] between the steps of a chunk
+_JOINING = TimelineConfig()
 _ARM_SECONDS = 0.2  # [s] shortest arming that a simulation may use
 _UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 _COOL = np.full(NUM_JOINTS, 30.0)
@@ -61,15 +63,16 @@ class Drive:
         """Simulated time since the reset [s]."""
         return self._ticks * self.world.dt
 
-    def reset(self, scene: TouchScene, pose: Array | None = None) -> None:
+    def reset(self, scene: TouchScene, pose: Array | None = None, timeline: TimelineConfig = _JOINING) -> None:
         """Start ``scene`` with an armed guard that holds the measured pose.
 
         :param pose: where the robot starts (29,) [rad]; the scene's ready pose when ``None``.
+        :param timeline: how the guard joins chunks.
         """
         self.world.reset(scene)
         if pose is not None:
             self.world.place(pose)
-        self.guard = self._new_guard()
+        self.guard = self._new_guard(timeline)
         self._ticks = self._sequence = 0
         self._hold = self.world.q
         self.guard.step(self._measured(), self.now)
@@ -128,7 +131,7 @@ class Drive:
         )
 
     @staticmethod
-    def _new_guard() -> Guard:
-        guard = Guard(control_mode(MODE), GuardConfig(simulated=True, arm_seconds=_ARM_SECONDS))
+    def _new_guard(timeline: TimelineConfig = _JOINING) -> Guard:
+        guard = Guard(control_mode(MODE), GuardConfig(simulated=True, arm_seconds=_ARM_SECONDS, timeline=timeline))
         guard.configure(variant(MACHINE))
         return guard

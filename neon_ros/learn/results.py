@@ -34,6 +34,12 @@ class Row:
     agent: str
     result: EvalResult
 
+    @property
+    def variant(self) -> str:
+        """Name of the disturbance, and of the way of joining chunks unless it is ours."""
+        exam = self.exam
+        return exam.variant if exam.join == "aligned" else f"{exam.variant}, {exam.join}"
+
     def cells(self) -> tuple[str, ...]:
         """Return the cells of a table's line."""
         result, exam = self.result, self.exam
@@ -41,7 +47,7 @@ class Row:
         failures = ", ".join(f"{kind} {number}" for kind, number in result.failures.items()) or "-"
         return (
             exam.task,
-            exam.variant,
+            self.variant,
             ", ".join(exam.held) or "-",
             self.agent,
             f"{result.successes}/{len(result.episodes)} ({100 * result.rate:.0f} %)",
@@ -64,21 +70,24 @@ def table(rows: Sequence[Row]) -> str:
 
 def means(rows: Sequence[Row]) -> list[str]:
     """Return a line for each agent and variant with more than one task: its mean success over the tasks."""
-    lines = []
-    for agent, variant in dict.fromkeys((row.agent, row.exam.variant) for row in rows):
-        rates = [r.result.rate for r in rows if (r.agent, r.exam.variant) == (agent, variant)]
-        if len(rates) > 1:
-            lines.append(f"mean of {len(rates)} tasks, {variant}, {agent}: {100 * sum(rates) / len(rates):.1f} %")
-    return lines
+    rates: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        rates.setdefault((row.variant, row.agent), []).append(row.result.rate)
+    return [
+        f"mean of {len(each)} tasks, {variant}, {agent}: {100 * sum(each) / len(each):.1f} %"
+        for (variant, agent), each in rates.items()
+        if len(each) > 1
+    ]
 
 
-def page(rows: Sequence[Row], command: str, checkpoint: str) -> str:
+def page(rows: Sequence[Row], command: str, checkpoints: Sequence[str]) -> str:
     """Return the rows as a page in Markdown that says how it was made.
 
     :param command: that made it.
-    :param checkpoint: of the policy.
+    :param checkpoints: names of those that sat it.
     """
     first = rows[0].exam
+    sat = ", ".join(f"`{name}`" for name in checkpoints) or "none"
     lines = [
         "# Results of the task suite",
         "",
@@ -88,7 +97,7 @@ def page(rows: Sequence[Row], command: str, checkpoint: str) -> str:
         f"- date: {date.today().isoformat()}; commit: {_commit()}",
         f"- machine: {_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}",
         f"- versions: {', '.join(f'{name} {_version(name)}' for name in _PACKAGES)}",
-        f"- checkpoint: `{Path(checkpoint).name}`; exam seed {first.seed}, {first.episodes} episodes a row",
+        f"- checkpoint: {sat}; exam seed {first.seed}, {first.episodes} episodes a row",
         "",
         "Time: median of the successes. Reaction: from the instruction to the first command that moves a joint "
         "faster than 0.2 rad/s or the base faster than 5 cm/s. Jerk: RMS of "

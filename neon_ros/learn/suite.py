@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.act.policy import HeadOutput
+from neon_ros.contracts import FloatArray
 from neon_ros.errors import ConfigError, Refused, refuse
 from neon_ros.learn.agents import PolicyAgent, Senses
 from neon_ros.learn.drive import Drive
 from neon_ros.learn.evaluate import CHUNK_PERIOD, Examiner, sit
+from neon_ros.learn.joins import Handed, join_of
 from neon_ros.learn.language import HANDS, Instruction, sample_sentence
 from neon_ros.learn.statistics import EpisodeResult, EvalResult
 from neon_ros.learn.tasks import task_of
@@ -46,6 +48,7 @@ class SuiteConfig:
     :param seed: of the exam; the same seed gives the same scenes, sentences and disturbances to every agent.
     :param held: which parts are held-out ones, see :data:`neon_ros.learn.tasks.split.HELD`.
     :param variant: name of the disturbance.
+    :param join: name of the way in which chunks are joined, see :mod:`neon_ros.learn.joins`.
     """
 
     task: str
@@ -53,10 +56,12 @@ class SuiteConfig:
     seed: int = 0
     held: tuple[str, ...] = ()
     variant: str = "plain"
+    join: str = "aligned"
 
     def __post_init__(self) -> None:
         task_of(self.task)
         variant_of(self.variant)
+        join_of(self.join)
         checked_held(self.held, "eval")
         for name, value, low, high in (("episodes", self.episodes, 1, 100_000), ("seed", self.seed, 0, 2**63 - 1)):
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -79,8 +84,12 @@ class SuiteAgent(Protocol):
     def begin(self, instruction: Instruction) -> None:
         """Start an episode; only the expert may use ``instruction``."""
 
-    def decide(self, sense: Callable[[], Senses]) -> HeadOutput:
-        """Return a chunk; ``sense`` costs a picture and a scan, and is not called by who needs neither."""
+    def decide(self, sense: Callable[[], Senses], prefix: FloatArray | None = None) -> HeadOutput:
+        """Return a chunk.
+
+        :param sense: costs a picture and a scan, and is not called by who needs neither.
+        :param prefix: steps that are decided already (K, J) [rad].
+        """
 
 
 class Seeing:
@@ -93,9 +102,9 @@ class Seeing:
         """Start an episode."""
         self._agent.begin(instruction)
 
-    def decide(self, sense: Callable[[], Senses]) -> HeadOutput:
+    def decide(self, sense: Callable[[], Senses], prefix: FloatArray | None = None) -> HeadOutput:
         """Return the policy's chunk."""
-        return self._agent.decide(sense())
+        return self._agent.decide(sense(), prefix)
 
 
 class Privileged:
@@ -114,7 +123,7 @@ class Privileged:
         self._hand = np.array([HANDS.index(instruction.hand)])
         self._thing = np.array([self._world.index_of(instruction)])
 
-    def decide(self, sense: Callable[[], Senses]) -> HeadOutput:
+    def decide(self, sense: Callable[[], Senses], prefix: FloatArray | None = None) -> HeadOutput:
         """Return the expert's chunk."""
         q, base = self._expert.chunks(self._world.situation(), self._hand, self._thing)
         return HeadOutput(q[0], base[0])
@@ -126,7 +135,7 @@ class Still:
     def begin(self, instruction: Instruction) -> None:
         """Start an episode."""
 
-    def decide(self, sense: Callable[[], Senses]) -> HeadOutput:
+    def decide(self, sense: Callable[[], Senses], prefix: FloatArray | None = None) -> HeadOutput:
         """Return where the joints are."""
         q = np.tile(sense().q[12:], (16, 1))
         return HeadOutput(q, np.zeros((16, 3)))  # type: ignore[arg-type]
@@ -196,8 +205,9 @@ class SuiteExaminer:
             raise ConfigError(refuse("task of the exam", config.task, self.task.name))
         scene, instruction, sentence = scene_of(config, index)
         variant = variant_of(config.variant)
-        world, drive = self.world, self.drive
-        drive.reset(scene)
+        world, drive, join = self.world, self.drive, join_of(config.join)
+        drive.reset(scene, timeline=join.timeline)
+        join.begin(variant.latency)
         world.disturbance = Disturbance(variant, scene, float(world.data.time))
         agent.begin(instruction)
         lidar, rng = Mid360(world.model, seed=scene.seed), np.random.default_rng(scene.seed)
@@ -221,13 +231,15 @@ class SuiteExaminer:
         tick, period = 0, round(CHUNK_PERIOD / world.dt)
         while judge.verdict is None:
             captured = drive.now
-            on_the_way.append((tick + round(variant.latency / world.dt), captured, agent.decide(sense)))
+            if join.looks(captured, bool(on_the_way)):
+                output = agent.decide(sense, join.committed(captured))
+                on_the_way.append((tick + round(variant.latency / world.dt), captured, output))
             end = tick + period
             while judge.verdict is None and tick < end:
                 arrives = on_the_way[0][0] if on_the_way else end
                 if arrives <= tick:
                     _, since, chunk = on_the_way.pop(0)
-                    dropped += _offer(drive, chunk, since)
+                    dropped += _offer(drive, join.arrived(chunk, since, drive.now))
                     continue
                 until = min(arrives, end)
                 drive.run((until - tick) * world.dt, undecided, SAMPLE)
@@ -245,10 +257,10 @@ class SuiteExaminer:
         )
 
 
-def _offer(drive: Drive, chunk: HeadOutput, since: float) -> int:
+def _offer(drive: Drive, chunk: Handed) -> int:
     """Hand a chunk to the guard; return how many it refused, as the node of the commands drops them."""
     try:
-        drive.submit(chunk.q, since, chunk.base_velocity)
+        drive.submit(chunk.q, chunk.start, chunk.base)
     except Refused:
         return 1
     return 0

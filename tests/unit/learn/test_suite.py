@@ -13,6 +13,7 @@ pytest.importorskip("ruckig")
 pytest.importorskip("onnxruntime")
 
 from neon_ros.act.policy import HeadOutput
+from neon_ros.contracts import FloatArray
 from neon_ros.errors import ConfigError
 from neon_ros.learn.agents import Senses
 from neon_ros.learn.evaluate import EvalConfig, Examiner
@@ -50,7 +51,7 @@ class Watcher:
     def begin(self, instruction: Instruction) -> None:
         self.seen.clear()
 
-    def decide(self, sense: Callable[[], Senses]) -> HeadOutput:
+    def decide(self, sense: Callable[[], Senses], prefix: FloatArray | None = None) -> HeadOutput:
         if len(self.seen) < self.looks:
             self.seen.append(sense())
         return HeadOutput(np.tile(self.seen[0].q[12:], (16, 1)), np.zeros((16, 3)))  # type: ignore[arg-type]
@@ -158,3 +159,15 @@ def test_jerk_and_reaction_follow_their_definitions() -> None:
 def test_an_exam_of_another_task_is_refused() -> None:
     with pytest.raises(ConfigError, match="task of the exam: got push; allowed: touch"):
         examiner("touch").episode(Watcher(), SuiteConfig("push"), 0)
+
+
+def test_a_chunk_switched_to_without_fading_is_rougher() -> None:
+    expert = examiner("touch").expert()
+    rough, ours = (
+        examiner("touch").episode(expert, SuiteConfig("touch", variant="latency_200", join=join), 2)
+        for join in ("naive", "aligned")
+    )
+    waiting = examiner("touch").episode(expert, SuiteConfig("touch", variant="latency_200", join="synchronous"), 2)
+    assert rough.jerk > ours.jerk
+    assert waiting.verdict == ours.verdict == "success"
+    assert waiting.seconds > ours.seconds

@@ -1,0 +1,177 @@
+"""How chunks that come late are joined: ours, and the ways it is measured against.
+
+A way decides when the next picture is taken and which chunk the guard is handed when an answer arrives.  All run on the
+same policy, the same scenes, the same guard; only the seam differs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neon_ros.act.committed import committed_steps
+from neon_ros.act.policy import HeadOutput
+from neon_ros.contracts import FloatArray
+from neon_ros.errors import ConfigError, refuse
+from neon_ros.guard.timeline import TimelineConfig
+from neon_ros.learn.drive import STEP_DT
+
+Array = NDArray[np.float64]
+
+EXECUTED = 8
+"""Steps of a chunk that synchronous execution takes before it looks again: half, as is usual with chunks of 16."""
+NEWER = 0.01
+"""Temporal ensembling weighs the i-th oldest of the chunks by exp(-0.01 i) (Zhao et al., arXiv 2304.13705)."""
+_STILL = TimelineConfig(fade=0.02, longest_fade=0.02)
+
+
+class Handed(NamedTuple):
+    """What the guard is handed.
+
+    :param start: time of the first step [s].
+    """
+
+    q: NDArray[np.floating]
+    base: NDArray[np.floating]
+    start: float
+
+
+class Join(ABC):
+    """One way to join chunks; it is begun anew with each episode."""
+
+    timeline = TimelineConfig()
+    """How the guard fades what is left between two chunks."""
+
+    def begin(self, latency: float) -> None:
+        """Start an episode whose chunks arrive ``latency`` after their capture [s]."""
+        self.latency = latency
+
+    def looks(self, now: float, waiting: bool) -> bool:
+        """Return whether a picture is taken now.
+
+        :param waiting: whether an answer is on its way.
+        """
+        return True
+
+    def committed(self, captured: float) -> FloatArray | None:
+        """Return the steps that the policy is told are decided (K, J) [rad], or nothing."""
+        return None
+
+    @abstractmethod
+    def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
+        """Return what the guard is handed when an answer arrives."""
+
+
+class Aligned(Join):
+    """Ours: a chunk begins at its capture, what has passed is skipped, the residual fades along a quintic."""
+
+    def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
+        """Return the chunk at its capture."""
+        return Handed(output.q, output.base_velocity, captured)
+
+
+class Committed(Aligned):
+    """Ours, and the policy is told which steps will have been executed when it answers (arXiv 2512.05964)."""
+
+    def begin(self, latency: float) -> None:
+        """Start without a chunk before."""
+        super().begin(latency)
+        self._before: tuple[FloatArray, float] | None = None
+
+    def committed(self, captured: float) -> FloatArray | None:
+        """Return the chunk before, read at the steps of the new one that lie within the latency."""
+        if self._before is None:
+            return None
+        chunk, since = self._before
+        return committed_steps(chunk, STEP_DT, captured - since, self.latency)
+
+    def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
+        """Keep the chunk for the next one."""
+        self._before = (output.q, captured)
+        return super().arrived(output, captured, now)
+
+
+class Naive(Aligned):
+    """Switch to the newest chunk as it comes, at the step whose time it is, without fading."""
+
+    timeline = _STILL
+
+
+class Synchronous(Join):
+    """Look, stand still until the answer comes, execute half of the chunk, look again."""
+
+    def begin(self, latency: float) -> None:
+        """Start with nothing to execute."""
+        super().begin(latency)
+        self._until = 0.0
+
+    def looks(self, now: float, waiting: bool) -> bool:
+        """Return whether all is executed."""
+        return not waiting and now >= self._until - 1e-9
+
+    def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
+        """Return the first half of the chunk, from now on; the robot has stood still since the capture."""
+        self._until = now + EXECUTED * STEP_DT
+        return Handed(output.q[: EXECUTED + 1], output.base_velocity[: EXECUTED + 1], now)
+
+
+class Averaged(Join):
+    """Temporal ensembling: each step is the weighted mean of all chunks that say something of its time."""
+
+    timeline = _STILL
+
+    def begin(self, latency: float) -> None:
+        """Start without chunks."""
+        super().begin(latency)
+        self._chunks: list[tuple[float, Array]] = []
+
+    def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
+        """Return the mean of the chunks from now to the end of this one."""
+        values = np.concatenate([output.q, output.base_velocity], axis=1).astype(np.float64)
+        length = (len(values) - 1) * STEP_DT
+        self._chunks = [(since, chunk) for since, chunk in self._chunks if since + length >= now - 1e-9]
+        self._chunks.append((captured, values))
+        steps = np.arange(int(np.floor((captured + length - now) / STEP_DT + 1e-6)) + 1)
+        if len(steps) < 2:
+            return Handed(output.q, output.base_velocity, captured)
+        total, weights = np.zeros((len(steps), values.shape[1])), np.zeros((len(steps), 1))
+        for index, (since, chunk) in enumerate(self._chunks):
+            at = (now + steps * STEP_DT - since) / STEP_DT
+            covers = at <= len(chunk) - 1 + 1e-6
+            read = _read(chunk, np.clip(at, 0, len(chunk) - 1))
+            weight = np.exp(-NEWER * index) * covers[:, None]
+            total, weights = total + weight * read, weights + weight
+        mean = total / weights
+        joints = output.q.shape[1]
+        return Handed(mean[:, :joints], mean[:, joints:], now)
+
+
+def _read(chunk: Array, at: Array) -> Array:
+    """Return ``chunk`` (H, J) at steps ``at`` (K,), between two steps on the line."""
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(chunk) - 1)
+    share = (at - low)[:, None]
+    return np.asarray((1.0 - share) * chunk[low] + share * chunk[high])
+
+
+JOINS: dict[str, type[Join]] = {
+    "aligned": Aligned,
+    "committed": Committed,
+    "synchronous": Synchronous,
+    "naive": Naive,
+    "averaged": Averaged,
+}
+"""All ways by name."""
+
+
+def join_of(name: str) -> Join:
+    """Return the way called ``name``.
+
+    :raises ConfigError: when there is none; the error lists all.
+    """
+    if name not in JOINS:
+        raise ConfigError(refuse("join", name, ", ".join(JOINS)))
+    return JOINS[name]()
