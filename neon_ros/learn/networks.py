@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
-from neon_ros.act.networks.config import ACTIONS, HeadConfig, head_config
+from neon_ros.act.networks.config import ACTIONS, PREFIX, HeadConfig, head_config
 from neon_ros.act.networks.model import NeonModel
 from neon_ros.errors import CheckpointError, ConfigError, refuse
 from neon_ros.graph import shipped_checkpoint
@@ -57,7 +57,7 @@ def config_of(preset: Preset, data: Demonstrations, sentences: Sentences) -> Hea
     switched_off: dict[str, Any] = {name: 0.0 if name == "cap" else False for name in preset.without}
     style = replace(config.style, **switched_off)
     if preset.head == "mlp":  # its layers are fusion's
-        config = replace(config, fusion_style=style)
+        config = replace(config, fusion_style=style, prefix=PREFIX if preset.committed else 0)
     return replace(config, style=style, **{name: value for name, value in asked.items() if value})
 
 

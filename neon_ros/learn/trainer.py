@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +186,17 @@ def _start(
 
 
 def _begin_with(run: Run, folder: Path) -> None:
-    """Give a fresh run the weights of a checkpoint, its means and scales with them."""
-    trained = load_model(open_checkpoint(folder), run.model.head.config).state_dict()
-    run.model.load_state_dict(trained)
-    run.average.load_state_dict(trained)
+    """Give a fresh run the weights of a checkpoint, its means and scales with them.
+
+    An ``mlp`` that is to read committed steps may begin with one that does not: what reads them has no effect yet.
+    """
+    checkpoint = open_checkpoint(folder)
+    config = run.model.head.config
+    saved = checkpoint.manifest.training.get("network", {})
+    grown = config.prefix > 0 and not saved.get("prefix", 0)
+    trained = load_model(checkpoint, replace(config, prefix=0) if grown else config).state_dict()
+    run.model.load_state_dict(trained, strict=not grown)
+    run.average.load_state_dict(run.model.state_dict())
 
 
 def _step(

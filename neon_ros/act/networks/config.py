@@ -39,6 +39,8 @@ class HeadConfig:
     :param hidden: width inside a block.
     :param attention: attention heads of a block, where there is attention.
     :param context: width of the context tokens; 0 where the head reads the pooled context only.
+    :param prefix: width of the layer with which ``mlp`` reads committed steps; 0 for one that reads none, while the
+        other heads always do.
     :param experts: of the ensemble.
     :param top_k: experts that answer one capture.
     :param denoising: steps from noise to a chunk, where there are such.
@@ -63,6 +65,7 @@ class HeadConfig:
     hidden: int = 1
     attention: int = 0
     context: int = 0
+    prefix: int = 0
     experts: int = 0
     top_k: int = 0
     denoising: int = 0
@@ -94,6 +97,8 @@ class HeadConfig:
             raise ConfigError(refuse("top_k", self.top_k, f"1 to the number of experts, {self.experts}"))
 
 
+PREFIX = 64
+"""Width with which an ``mlp`` that is trained with committed steps reads them."""
 SIZES: dict[str, dict[str, Any]] = {
     "mlp": {"style": Style(skips=False, cap=0.0)},
     "flow_matching": {"width": 192, "blocks": 4, "hidden": 384, "attention": 6, "denoising": 4},
