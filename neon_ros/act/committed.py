@@ -5,13 +5,17 @@ They are the chunk before, read at the times of the new one, and go into a head 
 
 from __future__ import annotations
 
+from collections import deque
 from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neon_ros.act.manifest import GraphSpec, Manifest
 from neon_ros.contracts import FloatArray, checked_array
 from neon_ros.errors import ContractError, refuse
+
+_NOTHING = GraphSpec({}, {})
 
 
 def committed_steps(previous: ArrayLike, dt: float, elapsed: float, delay: float) -> FloatArray:
@@ -36,3 +40,53 @@ def committed_steps(previous: ArrayLike, dt: float, elapsed: float, delay: float
     share = (at - low)[:, None]
     read: FloatArray = ((1.0 - share) * steps[low] + share * steps[high]).astype(np.float32)
     return read
+
+
+FAR = 0.15
+"""A joint this far from where the chunk before has it shows that the chunk is not executed [rad]."""
+_REMEMBERED = 10  # chunks whose delays are looked at
+
+
+class Commitment:
+    """The chunk in execution and how long answers take: what the next one is told.
+
+    :param dt: time between steps [s].
+    :param most: steps that the head was trained to be given.
+    :param margin: from sending a chunk until the motors follow it [s].
+    """
+
+    def __init__(self, dt: float, most: int, margin: float = 0.01) -> None:
+        self._dt, self._most, self._margin = dt, most, margin
+        self._delays: deque[float] = deque(maxlen=_REMEMBERED)
+        self._before: tuple[FloatArray, float] | None = None
+
+    def sent(self, q: FloatArray, captured: float, delay: float) -> None:
+        """Remember a chunk that is on its way to the robot.
+
+        :param q: its joints (H, J) [rad]; ``captured`` the time of its first step [s].
+        :param delay: from its capture until it was sent [s].
+        """
+        self._before = (q, captured)
+        self._delays.append(delay)
+
+    def steps(self, captured: float, q: ArrayLike) -> FloatArray | None:
+        """Return the steps of the next chunk that are decided already (K, J) [rad]; ``None`` for none.
+
+        :param captured: time of its first step [s].
+        :param q: the J joints at that time [rad]; far from the chunk before, nothing counts as decided.
+        """
+        if self._before is None or captured < self._before[1]:
+            return None
+        chunk, since = self._before
+        steps = committed_steps(chunk, self._dt, captured - since, max(self._delays) + self._margin)[: self._most]
+        if not len(steps) or np.abs(steps[0] - np.asarray(q)).max() > FAR:
+            return None
+        return steps
+
+
+def trained_steps(manifest: Manifest) -> int:
+    """Return how many committed steps a head was trained to be given; 0 for one that reads none."""
+    if "prefix" not in manifest.graphs.get("head", _NOTHING).inputs:
+        return 0
+    most = manifest.training.get("preset", {}).get("committed", 0)
+    return most if isinstance(most, int) and most > 0 else 0

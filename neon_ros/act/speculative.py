@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neon_ros.act.checkpoint import Checkpoint, open_checkpoint
+from neon_ros.act.committed import trained_steps
 from neon_ros.act.manifest import JUDGE, PARTS, Manifest
 from neon_ros.act.policy import Graph, HeadOutput, Policy
 from neon_ros.act.runtime import DEFAULT, Runtime
@@ -55,6 +56,7 @@ class SpeculativePolicy:
         self.tolerance = tolerance
         self._draft, self._accurate = Policy(draft, runtime), Policy(accurate, runtime)
         self._judge = Graph(accurate, JUDGE, runtime)
+        self._draft_goes_on = trained_steps(draft.manifest) > 0
         self._asked = self._accepted = 0
 
     @property
@@ -93,7 +95,7 @@ class SpeculativePolicy:
     ) -> HeadOutput:
         """Return the draft when it passes, else the accurate head's chunk; see :meth:`Policy.act`.
 
-        With a ``prefix`` the accurate head always answers: a draft that ignores what is committed is no draft.
+        Steps of a ``prefix`` are not judged, for they are decided.  A draft that cannot go on from them is no draft.
         """
         given: dict[str, Any] = {
             "vision": vision,
@@ -104,11 +106,13 @@ class SpeculativePolicy:
             "eef": eef,
         }
         self._asked += 1
-        if prefix is None:
-            draft = self._draft.act(q, **given, age=age)
+        if prefix is None or self._draft_goes_on:
+            draft = self._draft.act(q, **given, age=age, prefix=prefix)
             feed = self._accurate.feed(q, vision, text, text_mask, proprio, lidar, eef, age)
             looked = self._judge({**feed, "noise": self._accurate.noise(seed), "draft": draft.q[None]})
-            if float(np.abs(looked["q_chunk"][0] - draft.q).max()) <= self.tolerance:
+            decided = 0 if prefix is None else len(np.asarray(prefix))
+            displaced = np.abs(looked["q_chunk"][0] - draft.q)[decided:]
+            if float(displaced.max(initial=0.0)) <= self.tolerance:
                 self._accepted += 1
                 return draft
         return self._accurate.act(q, **given, age=age, prefix=prefix, seed=seed)

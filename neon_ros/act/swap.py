@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from neon_ros.act.heads import Head, load_head
-from neon_ros.act.manifest import Manifest
+from neon_ros.act.manifest import JUDGE, Manifest
 from neon_ros.act.moment import ENCODERS, Collector, addressed, part_id
 from neon_ros.act.runtime import DEFAULT, Runtime
+from neon_ros.act.speculative import load_speculative
 from neon_ros.contracts import Features
 from neon_ros.errors import CheckpointError, ContractError, refuse
-from neon_ros.robot.joints import NUM_JOINTS
+from neon_ros.robot.joints import NUM_JOINTS, joint_indices
 
 _UPRIGHT = (0.0, 0.0, -1.0)
 
@@ -44,13 +45,28 @@ class HeadChoice:
         return f"{self.head} ({self.checkpoint})" if self.checkpoint else self.head
 
 
-def open_choice(choice: HeadChoice, runtime: Runtime = DEFAULT) -> Head:
+@dataclass(frozen=True)
+class Draft:
+    """Which head drafts for those that can judge a draft.
+
+    :param checkpoint: its folder.
+    :param tolerance: largest displacement of a draft that is accepted [rad].
+    """
+
+    checkpoint: str
+    tolerance: float
+
+
+def open_choice(choice: HeadChoice, runtime: Runtime = DEFAULT, draft: Draft | None = None) -> Head:
     """Load the head of a choice.
 
     :param runtime: what runs it.
+    :param draft: who drafts for it, if it can judge.
     :raises NeonError: when it cannot be used, or its weights are other ones than the choice says.
     """
     head = load_head(choice.head, choice.checkpoint or None, mode=choice.mode, runtime=runtime)
+    if draft is not None and JUDGE in head.manifest.graphs:
+        head = load_speculative(draft.checkpoint, choice.checkpoint, draft.tolerance, mode=choice.mode, runtime=runtime)
     if choice.checksum not in ("", head.manifest.checksum):
         allowed = f"{choice.checksum[:16]}…, the head in use"
         raise CheckpointError(refuse(f"checksum of {choice.words}", f"{head.manifest.checksum[:16]}…", allowed))
@@ -79,6 +95,7 @@ class Seat:
         self.head, self.manifest = head, head.manifest
         self.model_id = part_id(head.manifest)
         self.choice = HeadChoice(choice.head, choice.checkpoint, choice.mode, head.manifest.checksum)
+        self.columns = joint_indices(self.manifest.joint_names)
         self.reads_backbone = bool(self.manifest.backbone.tensors)
         self._model_ids = dict.fromkeys(ENCODERS, self.model_id)
         if self.reads_backbone:

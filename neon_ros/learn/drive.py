@@ -49,9 +49,9 @@ class Drive:
         legs = np.arange(NUM_JOINTS) < 12
         self._stand_kp, self._stand_kd = stand.kp, stand.kd
         self._leg_kp, self._leg_kd = np.where(legs, stand.kp, 0.0), np.where(legs, stand.kd, 0.0)
-        self._rows = joint_indices(control_mode(MODE).joint_names)
+        self.rows = joint_indices(control_mode(MODE).joint_names)
         self._moved = np.zeros(NUM_JOINTS, dtype=bool)
-        self._moved[self._rows] = True
+        self._moved[self.rows] = True
         self._zeros = np.zeros(NUM_JOINTS)
         self._ticks = self._sequence = 0
         self._hold = np.zeros(NUM_JOINTS)
@@ -89,7 +89,7 @@ class Drive:
         :param base: velocity of the base at each step (H, 3) [m/s, m/s, rad/s]; zero when ``None``.
         """
         full = np.zeros((len(q), NUM_JOINTS))
-        full[:, self._rows] = q
+        full[:, self.rows] = q
         self._sequence += 1
         velocity = np.zeros((len(q), 3)) if base is None else np.asarray(base, dtype=np.float64)
         self.guard.submit(AdmittedChunk(captured, STEP_DT, full, self._moved, velocity, 0, self._sequence))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.committed import committed_steps
+from neon_ros.act.committed import Commitment
 from neon_ros.act.policy import HeadOutput
 from neon_ros.contracts import FloatArray
 from neon_ros.errors import ConfigError, refuse
@@ -40,14 +40,13 @@ class Handed(NamedTuple):
 
 
 class Join(ABC):
-    """One way to join chunks; it is begun anew with each episode."""
+    """One way to join chunks; one is made for each episode."""
 
     timeline = TimelineConfig()
     """How the guard fades what is left between two chunks."""
 
-    def begin(self, latency: float) -> None:
-        """Start an episode whose chunks arrive ``latency`` after their capture [s]."""
-        self.latency = latency
+    most = 16
+    """Committed steps that the policy was trained to be given."""
 
     def looks(self, now: float, waiting: bool) -> bool:
         """Return whether a picture is taken now.
@@ -56,8 +55,11 @@ class Join(ABC):
         """
         return True
 
-    def committed(self, captured: float) -> FloatArray | None:
-        """Return the steps that the policy is told are decided (K, J) [rad], or nothing."""
+    def committed(self, captured: float, q: Array) -> FloatArray | None:
+        """Return the steps that the policy is told are decided (K, J) [rad], or nothing.
+
+        :param q: the J joints at the capture [rad].
+        """
         return None
 
     @abstractmethod
@@ -76,21 +78,17 @@ class Aligned(Join):
 class Committed(Aligned):
     """Ours, and the policy is told which steps will have been executed when it answers (arXiv 2512.05964)."""
 
-    def begin(self, latency: float) -> None:
+    def __init__(self) -> None:
         """Start without a chunk before."""
-        super().begin(latency)
-        self._before: tuple[FloatArray, float] | None = None
+        self._commitment = Commitment(STEP_DT, self.most, 0.0)
 
-    def committed(self, captured: float) -> FloatArray | None:
+    def committed(self, captured: float, q: Array) -> FloatArray | None:
         """Return the chunk before, read at the steps of the new one that lie within the latency."""
-        if self._before is None:
-            return None
-        chunk, since = self._before
-        return committed_steps(chunk, STEP_DT, captured - since, self.latency)
+        return self._commitment.steps(captured, q)
 
     def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
         """Keep the chunk for the next one."""
-        self._before = (output.q, captured)
+        self._commitment.sent(output.q, captured, now - captured)
         return super().arrived(output, captured, now)
 
 
@@ -103,9 +101,8 @@ class Naive(Aligned):
 class Synchronous(Join):
     """Look, stand still until the answer comes, execute half of the chunk, look again."""
 
-    def begin(self, latency: float) -> None:
+    def __init__(self) -> None:
         """Start with nothing to execute."""
-        super().begin(latency)
         self._until = 0.0
 
     def looks(self, now: float, waiting: bool) -> bool:
@@ -123,9 +120,8 @@ class Averaged(Join):
 
     timeline = _STILL
 
-    def begin(self, latency: float) -> None:
+    def __init__(self) -> None:
         """Start without chunks."""
-        super().begin(latency)
         self._chunks: list[tuple[float, Array]] = []
 
     def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:

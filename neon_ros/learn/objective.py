@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,13 @@ from neon_ros.act.networks.config import ACTIONS
 from neon_ros.act.networks.fusion import Context
 from neon_ros.act.networks.head import Chance
 from neon_ros.act.networks.model import NeonModel
+from neon_ros.errors import ConfigError, refuse
 from neon_ros.learn import losses
 from neon_ros.learn.dataset import Batch, Demonstrations, Sentences, draw_batch
 from neon_ros.learn.presets import Preset
+
+RETURN = 8.0
+"""Steps in which a chunk leads from committed steps that were not the expert's back to what the expert does."""
 
 
 class Losses(NamedTuple):
@@ -51,7 +56,29 @@ def add_chance(batch: Batch, preset: Preset, generator: np.random.Generator) -> 
     batch.rows["time"] = generator.random(samples, dtype=np.float32)
     committed = generator.integers(0, preset.committed + 1, samples)
     batch.rows["committed"] = np.minimum(committed, horizon - 1)
+    if preset.committed_noise:
+        joints = batch.rows["chunks"].shape[2]
+        away = generator.standard_normal((samples, 2, joints), dtype=np.float32) * np.float32(preset.committed_noise)
+        away[generator.random(samples) < 0.5] = 0.0  # half of what is committed was well decided
+        batch.rows["chunks"] = batch.rows["chunks"] + displacement(away, batch.rows["committed"], horizon)
     _ablate(inputs, preset)
+
+
+def displacement(away: NDArray[np.float32], committed: NDArray[np.integer], horizon: int) -> NDArray[np.float32]:
+    """Return how far each step of a chunk is from the expert's (B, H, J) [rad].
+
+    Committed steps drift on a line; behind them the distance fades to nothing along a smooth step.
+
+    :param away: at the first committed step, and gained until the last one (B, 2, J) [rad].
+    :param committed: number of committed steps (B,); without any nothing is displaced.
+    """
+    steps = np.arange(horizon, dtype=np.float32)
+    count = committed[:, None].astype(np.float32)  # (B, 1)
+    gained = np.clip(steps / np.maximum(count - 1.0, 1.0), 0.0, 1.0)  # (B, H)
+    gone = np.clip((steps - count + 1.0) / RETURN, 0.0, 1.0)
+    left = (1.0 - gone * gone * (3.0 - 2.0 * gone)) * (count > 0)
+    drift: NDArray[np.float32] = (away[:, None, 0] + gained[..., None] * away[:, None, 1]) * left[..., None]
+    return drift
 
 
 def _noise(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -71,14 +98,27 @@ def loss_of(model: NeonModel, batch: Batch, preset: Preset) -> Losses:
     """Return the losses of one batch."""
     inputs = {name: torch.from_numpy(value) for name, value in batch.inputs.items()}
     rows = {name: torch.from_numpy(value) for name, value in batch.rows.items()}
-    context = model.context(inputs, len(inputs["text"]) // len(inputs["q"]))
-    chance = Chance(rows["noise"], rows["time"], rows["committed"])
-    own = model.head.loss(context, labels_of(model, rows, context), chance)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half(preset.precision)):
+        context = model.context(inputs, len(inputs["text"]) // len(inputs["q"]))
+        chance = Chance(rows["noise"], rows["time"], rows["committed"])
+        own = model.head.loss(context, labels_of(model, rows, context), chance)
     match = attention = place = torch.zeros(())
     if preset.ablation == "none" and not preset.freeze:
         match, attention, place = _helps(model, inputs, rows, context)
     total = own.total + preset.match_weight * match + preset.attention_weight * attention + preset.place_weight * place
     return Losses(total, own.total, match, attention, place, own.balance)
+
+
+@cache
+def half(precision: str) -> bool:
+    """Return whether products of matrices are computed in bf16; weights, sums and losses stay float32.
+
+    :raises ConfigError: when bf16 is asked for and this processor would only imitate it.
+    """
+    has = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if precision == "bf16" and not has:
+        raise ConfigError(refuse("preset.precision", "bf16", "fp32 or auto on this processor"))
+    return precision != "fp32" and has
 
 
 def labels_of(model: NeonModel, rows: Mapping[str, Tensor], context: Context) -> Tensor:

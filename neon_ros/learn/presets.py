@@ -15,6 +15,7 @@ from neon_ros.robot.modes import control_mode
 
 FOLDER = "config/presets"
 REFINEMENTS: tuple[str, ...] = ("relu2", "rms_norm", "residual_scale", "skips", "cap")
+PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "auto")
 ABLATIONS: tuple[str, ...] = ("none", "blind", "wordless")
 
 
@@ -59,6 +60,10 @@ class Preset:
     :param without: refinements to leave out, some of :data:`REFINEMENTS`: what each is worth.
     :param committed: the first 0 to this many steps of a chunk are given in training, as they are when the robot is
         already on its way (training-time real-time chunking).
+    :param committed_noise: standard deviation of how far a given step is from the expert's [rad]; the steps behind
+        lead back to the expert's within :data:`~neon_ros.learn.objective.RETURN` steps, so that the head learns to
+        mend what is committed, not to prolong it.
+    :param precision: of the matrices' products: ``fp32``, ``bf16``, or ``auto`` for bf16 where the processor has it.
     :param start_from: head whose shipped checkpoint lends its encoders and fusion, or a checkpoint's folder.
     :param freeze: whether what was lent stays as it is; what it says is then judged no more.
     """
@@ -99,12 +104,19 @@ class Preset:
     solver: str = ""
     without: tuple[str, ...] = ()
     committed: int = 0
+    committed_noise: float = 0.0
+    precision: str = "fp32"
     start_from: str = ""
     freeze: bool = False
 
     def __post_init__(self) -> None:
         control_mode(self.mode)
-        for name, known in (("head", TRAINED), ("ablation", ABLATIONS), ("solver", ("", "euler", "midpoint"))):
+        for name, known in (
+            ("head", TRAINED),
+            ("ablation", ABLATIONS),
+            ("solver", ("", "euler", "midpoint")),
+            ("precision", PRECISIONS),
+        ):
             if getattr(self, name) not in known:
                 raise ConfigError(refuse(f"preset.{name}", getattr(self, name), ", ".join(known)))
         for name in ("steps", "frames", "sentences", "phrasings", "validate_every"):
@@ -120,6 +132,7 @@ class Preset:
         for name in ("warm_up", "modality_dropout", "vision_dropout", "text_dropout", "validation"):
             self._within(name, 0.0, 0.9)
         self._within("ema", 0.0, 0.99999)
+        self._within("committed_noise", 0.0, 0.5)
         self._within("learning_rate", 1e-7, 0.1)
         self._within("clip", 1e-3, 100.0)
         for name in (

@@ -207,7 +207,6 @@ class SuiteExaminer:
         variant = variant_of(config.variant)
         world, drive, join = self.world, self.drive, join_of(config.join)
         drive.reset(scene, timeline=join.timeline)
-        join.begin(variant.latency)
         world.disturbance = Disturbance(variant, scene, float(world.data.time))
         agent.begin(instruction)
         lidar, rng = Mid360(world.model, seed=scene.seed), np.random.default_rng(scene.seed)
@@ -232,7 +231,7 @@ class SuiteExaminer:
         while judge.verdict is None:
             captured = drive.now
             if join.looks(captured, bool(on_the_way)):
-                output = agent.decide(sense, join.committed(captured))
+                output = agent.decide(sense, join.committed(captured, world.q[drive.rows]))
                 on_the_way.append((tick + round(variant.latency / world.dt), captured, output))
             end = tick + period
             while judge.verdict is None and tick < end:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from neon_ros.act.committed import Commitment, trained_steps
 from neon_ros.bridge import topics
 from neon_ros.bridge.chunk import chunk_to_msg
 from neon_ros.bridge.features import features_from_msg
@@ -38,6 +39,7 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
         self._epoch, self._sequence = 0, 0
         self._present: tuple[str, ...] = ()
         self._newest_ns = 0
+        self._commitment: Commitment | None = None
         self._seats = Seats(self, self._settle)
         self._chunks = self.create_publisher(ActionChunkMsg, topics.ACTION_CHUNK, topics.SENSOR_OUT)
         for source in FEATURE_SOURCES:
@@ -67,6 +69,9 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
             # The time of the start: a restarted head is always newer than the one before, and another one as well.
             self._epoch = max(self.get_clock().now().nanoseconds, self._epoch + 1)
             self._model_of_epoch, self._present = self.model_id, ()
+            manifest = self._seats.live.manifest
+            most = trained_steps(manifest) if self.config.committed else 0
+            self._commitment = Commitment(manifest.dt, most) if most else None
         self.watch("features/backbone" if self._seats.needs_backbone() else "features/proprio", self.config.max_age)
 
     def _on_features(self, msg: Any) -> None:
@@ -103,6 +108,8 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
         started = time.perf_counter()
         moment = seat.collector.at(stamp_ns)
         inputs: dict[str, Any] = moment.head_inputs()
+        if self._commitment is not None:
+            inputs["prefix"] = self._commitment.steps(stamp_ns * 1e-9, inputs["q"][seat.columns])
         output = seat.head.act(**inputs)
         self.health.heard = self._seats.acted = time.monotonic()
         self._newest_ns, self._sequence = stamp_ns, self._sequence + 1
@@ -119,6 +126,9 @@ class ActionHeadNode(Stage[ActionHeadParameters]):
             base_velocity=output.base_velocity,
         )
         self._chunks.publish(chunk_to_msg(key.signed(chunk) if key else chunk))
+        if self._commitment is not None:
+            delay = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+            self._commitment.sent(output.q, stamp_ns * 1e-9, max(delay, 0.0))
         self.finished("head", stamp_ns, started)
         self._report_present(tuple(moment.features))
 

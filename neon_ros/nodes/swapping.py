@@ -10,7 +10,8 @@ from rclpy.task import Future
 from std_msgs.msg import String
 
 from neon_ros.act.runtime import Runtime
-from neon_ros.act.swap import HeadChoice, Seat, check_backbone, check_fit, open_choice, warm_up
+from neon_ros.act.speculative import SpeculativePolicy
+from neon_ros.act.swap import Draft, HeadChoice, Seat, check_backbone, check_fit, open_choice, warm_up
 from neon_ros.bridge import topics
 from neon_ros.bridge.heads import heads_to_msg
 from neon_ros.contracts import Features
@@ -61,7 +62,11 @@ class Seats:
     def facts(self) -> dict[str, str]:
         """Return which head is in use and what became of the last swap."""
         run = f"{self._config.runtime} on {self._config.provider}"
-        return {"head": self.live.choice.words, "runtime": run, "swaps": str(self.swaps), "last swap": self._said}
+        facts = {"head": self.live.choice.words, "runtime": run, "swaps": str(self.swaps), "last swap": self._said}
+        if isinstance(self.live.head, SpeculativePolicy):
+            counts = self.live.head.counts
+            facts["drafts accepted"] = f"{counts.accepted} of {counts.asked}"
+        return facts
 
     def add(self, features: Features) -> None:
         """Give features to the heads they are for.
@@ -110,7 +115,8 @@ class Seats:
 
     def _opened(self, choice: HeadChoice) -> Seat:
         runtime = Runtime(self._config.runtime, self._config.provider)
-        seat = Seat(choice, open_choice(choice, runtime), self._config.max_age)
+        draft = Draft(self._config.draft, self._config.tolerance) if self._config.draft else None
+        seat = Seat(choice, open_choice(choice, runtime, draft), self._config.max_age)
         check_backbone(seat.manifest, self._config.backbone)
         return seat
 

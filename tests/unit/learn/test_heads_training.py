@@ -16,10 +16,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 from neon_ros.act.checkpoint import open_checkpoint  # noqa: E402
+from neon_ros.act.committed import trained_steps  # noqa: E402
 from neon_ros.act.heads import TRAINED, load_head  # noqa: E402
 from neon_ros.errors import CheckpointError, ConfigError  # noqa: E402
 from neon_ros.learn.board import Board  # noqa: E402
 from neon_ros.learn.dataset import Batch  # noqa: E402
+from neon_ros.learn.objective import RETURN, displacement  # noqa: E402
 from neon_ros.learn.presets import load_preset  # noqa: E402
 from neon_ros.learn.team import Team  # noqa: E402
 from neon_ros.learn.trainer import train  # noqa: E402
@@ -139,3 +141,40 @@ def test_the_number_of_processes_does_not_change_what_is_learned(
         made.append(open_checkpoint(out / "state_relative_touch").weights)
     for name, value in made[0].items():
         np.testing.assert_allclose(made[1][name], value, atol=2e-3, err_msg=name)
+
+
+def test_committed_steps_may_be_displaced_and_the_rest_leads_back() -> None:
+    away = np.array([[[0.1], [0.2]], [[0.1], [0.2]], [[0.1], [0.2]]], dtype=np.float32)
+    drift = displacement(away, np.array([0, 1, 5]), 16)[..., 0]
+    assert not drift[0].any()
+    assert drift[1, 0] == pytest.approx(0.1)
+    assert drift[2, :5] == pytest.approx([0.1, 0.15, 0.2, 0.25, 0.3], abs=1e-6)
+    assert (np.diff(drift[2, 4:13]) <= 0).all() and not drift[2, 12:].any()
+    assert np.abs(np.diff(drift[2, 4:])).max() < 0.3 * 1.6 / RETURN  # no jump behind what is committed
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ConfigError, match="preset.precision: got fp8; allowed: fp32, bf16, auto"):
+        replace(load_preset("touch_mlp"), precision="fp8")
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_a_run_in_any_precision_ends_finite_with_weights_in_float32(
+    write_shards: Callable[..., Path], words: Any, lender: Path, tmp_path: Path, precision: str
+) -> None:
+    preset = preset_of("flow_matching", lender, precision=precision, committed=6, committed_noise=0.06)
+    made = train(preset, write_shards(), tmp_path / "run", encode_texts=words, say=quiet)
+    assert made is not None
+    assert all(np.isfinite(value).all() for value in open_checkpoint(made).weights.values())
+
+
+def test_an_mlp_may_learn_to_read_committed_steps_later(
+    write_shards: Callable[..., Path], words: Any, lender: Path, tmp_path: Path
+) -> None:
+    preset = preset_of("mlp", lender, committed=6, committed_noise=0.06, freeze=True, learning_rate=1e-3)
+    made = train(preset, write_shards(), tmp_path / "run", start_from=lender, encode_texts=words, say=quiet)
+    assert made is not None
+    head, before = load_head("mlp", made), load_head("mlp", lender)
+    assert trained_steps(head.manifest) == 6 and trained_steps(before.manifest) == 0
+    given = np.full((3, 17), 0.1)
+    np.testing.assert_allclose(head.act(np.zeros(29), prefix=given).q[:3], 0.1, atol=1e-6)

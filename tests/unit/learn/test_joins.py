@@ -8,7 +8,7 @@ import pytest
 from neon_ros.act.policy import HeadOutput
 from neon_ros.errors import ConfigError
 from neon_ros.learn.drive import STEP_DT
-from neon_ros.learn.joins import EXECUTED, JOINS, NEWER, Join, join_of
+from neon_ros.learn.joins import EXECUTED, JOINS, NEWER, join_of
 
 LATENCY = 0.2
 
@@ -19,16 +19,10 @@ def line(slope: float, start: float, captured: float) -> HeadOutput:
     return HeadOutput(q, np.zeros((16, 3), dtype=np.float32))
 
 
-def begun(name: str) -> Join:
-    join = join_of(name)
-    join.begin(LATENCY)
-    return join
-
-
 @pytest.mark.parametrize("name", ["aligned", "naive", "committed"])
 def test_aligned_chunks_start_at_their_capture(name: str) -> None:
     output = line(0.5, 0.1, 1.0)
-    handed = begun(name).arrived(output, 1.0, 1.2)
+    handed = join_of(name).arrived(output, 1.0, 1.2)
     assert handed.start == 1.0
     assert np.array_equal(handed.q, output.q)
 
@@ -39,16 +33,16 @@ def test_only_ours_fade() -> None:
 
 
 def test_what_is_committed_is_the_chunk_before_until_the_answer() -> None:
-    join = begun("committed")
-    assert join.committed(0.0) is None
+    join = join_of("committed")
+    assert join.committed(0.0, np.zeros(17)) is None
     join.arrived(line(0.5, 0.1, 0.0), 0.0, LATENCY)
-    told = join.committed(0.1)
+    told = join.committed(0.1, np.full(17, 0.15))
     assert told is not None and told.shape == (round(LATENCY / STEP_DT), 17)
     assert told[:, 3] == pytest.approx(0.1 + 0.5 * (0.1 + STEP_DT * np.arange(len(told))), abs=1e-6)
 
 
 def test_synchronous_execution_stands_while_it_waits() -> None:
-    join = begun("synchronous")
+    join = join_of("synchronous")
     assert join.looks(0.0, False) and not join.looks(0.1, True)
     handed = join.arrived(line(0.5, 0.1, 0.0), 0.0, 0.2)
     assert handed.start == 0.2 and len(handed.q) == EXECUTED + 1
@@ -57,7 +51,7 @@ def test_synchronous_execution_stands_while_it_waits() -> None:
 
 
 def test_averaging_weighs_all_chunks_that_reach_a_time() -> None:
-    join = begun("averaged")
+    join = join_of("averaged")
     first = join.arrived(line(0.0, 1.0, 0.0), 0.0, 0.2)
     assert first.q == pytest.approx(1.0, abs=1e-6)
     second = join.arrived(line(0.0, 3.0, 0.1), 0.1, 0.3)
@@ -69,7 +63,7 @@ def test_averaging_weighs_all_chunks_that_reach_a_time() -> None:
 
 
 def test_an_average_of_parts_of_one_line_is_that_line() -> None:
-    join = begun("averaged")
+    join = join_of("averaged")
     for captured in (0.0, 0.1, 0.2):
         handed = join.arrived(line(0.5, 0.1, captured), captured, captured + LATENCY)
         wanted = 0.1 + 0.5 * (handed.start + STEP_DT * np.arange(len(handed.q)))
