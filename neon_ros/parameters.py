@@ -162,7 +162,9 @@ class ActionHeadParameters:
     rate: float = parameter(
         10.0, "chunks per second without a backbone, where it is not needed [Hz]", low=1.0, high=50.0
     )
-    committed: bool = parameter(True, "tell the head which steps will have been executed when its chunk arrives")
+    committed: bool = parameter(
+        False, "tell the head which steps will have been executed when its chunk arrives; see docs/heads.md"
+    )
     draft: str = parameter("", "folder of a checkpoint that drafts for the head; empty: the head makes its own chunks")
     tolerance: float = parameter(0.05, "displacement of a draft that is accepted [rad]", low=0.001, high=1.0)
     max_age: float = parameter(0.5, "features older than this count as absent [s]", low=0.05, high=5.0)

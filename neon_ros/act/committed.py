@@ -42,7 +42,7 @@ def committed_steps(previous: ArrayLike, dt: float, elapsed: float, delay: float
     return read
 
 
-FAR = 0.15
+FAR = 0.5
 """A joint this far from where the chunk before has it shows that the chunk is not executed [rad]."""
 _REMEMBERED = 10  # chunks whose delays are looked at
 

@@ -22,7 +22,7 @@ from neon_ros.learn import losses
 from neon_ros.learn.dataset import Batch, Demonstrations, Sentences, draw_batch
 from neon_ros.learn.presets import Preset
 
-RETURN = 8.0
+RETURN = 4.0
 """Steps in which a chunk leads from committed steps that were not the expert's back to what the expert does."""
 
 
