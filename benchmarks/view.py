@@ -165,16 +165,15 @@ def measure(turns: int, seconds: float, domain: int, log: list[str]) -> tuple[li
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "stamps.npy"
-        with running(replace(graph, processes=rest), log):
-            with eventually(memory, "the motor") as opened:
-                eventually(lambda: (report := opened.read_report()) and report.state == "ACTIVE", "ACTIVE")
-                bench = Bench(graph, opened, seconds, log)
-                with peer("listen", {}, "--domain", str(domain), "--out", str(out)):
-                    segments: list[Any] = []
-                    for turn in range(turns):
-                        segments.append((bench.alone(), bench.viewed()))
-                        print(f"turn {turn + 1}: {segments[-1]}", file=sys.stderr, flush=True)
-                    segments.append(bench.marked())
+        with running(replace(graph, processes=rest), log), eventually(memory, "the motor") as opened:
+            eventually(lambda: (report := opened.read_report()) and report.state == "ACTIVE", "ACTIVE")
+            bench = Bench(graph, opened, seconds, log)
+            with peer("listen", {}, "--domain", str(domain), "--out", str(out)):
+                segments: list[Any] = []
+                for turn in range(turns):
+                    segments.append((bench.alone(), bench.viewed()))
+                    print(f"turn {turn + 1}: {segments[-1]}", file=sys.stderr, flush=True)
+                segments.append(bench.marked())
         return segments, np.load(out)
 
 

@@ -1,4 +1,4 @@
-"""The processes that ``benchmarks/view.py`` starts: a listener on the robot's side, an RViz that draws nothing, a browser.
+"""The processes that ``benchmarks/view.py`` starts: a listener, an RViz that draws nothing, a browser.
 
 ``python benchmarks/view_peers.py listen|rviz|browser``.
 """
@@ -27,7 +27,7 @@ KEPT = 128  # LowCmd that it keeps, five times as many
 
 
 def listen(domain: int, out: Path) -> None:
-    """Note when the motor wrote each LowCmd, by the stamp that DDS puts on it: the listener's own sleep is not in it."""
+    """Note when the motor wrote each LowCmd, by the stamp of the writer: the listener's own sleep is not in it."""
     from motor_peers import until_signal
 
     from neon_ros.motor.link import Link
@@ -72,7 +72,7 @@ def rviz() -> None:
 
 
 def browser(address: str) -> None:
-    """Look at the view in Chromium, in the time that nobody else wants: a viewer's browser is another machine's load."""
+    """Look at the view in Chromium, in the time that nobody else wants: it stands for another machine."""
     from motor_peers import until_signal
     from playwright.sync_api import sync_playwright
 
