@@ -54,6 +54,7 @@ ARGUMENTS: dict[str, Argument] = {
         ),
         Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
+        Argument("rviz", "show config/neon.rviz in RViz; auto where RViz and a screen are", AUTO, (*BOOL, AUTO)),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
         Argument("host", "address the browser view listens on; beyond loopback it asks for a token", "127.0.0.1"),
@@ -85,9 +86,9 @@ _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instructio
 _EYES = ("robot", "backbone", "backbone_path", "instruction")
 SIGHT = ("precision", "device", "image_transport")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "g1_bringup": ((), tuple(ARGUMENTS)),
+    "g1_bringup": ((), tuple(name for name in ARGUMENTS if name != "rviz")),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
-    "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
+    "view": (("view",), ("robot", "host", "port", "rviz", "ros_domain", "params_file", *_TOPICS)),
     "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "head": (("",), ("robot", "ros_domain", "head", "checkpoint")),

@@ -207,7 +207,7 @@ class ViewParameters:
     token: str = parameter(
         "", "what a visitor must know; empty: none on loopback, beyond it a random one in the address"
     )
-    rate: float = parameter(20.0, "refreshes per second [Hz]", low=1.0, high=60.0)
+    rate: float = parameter(20.0, "topics read and page refreshed per second [Hz]", low=1.0, high=60.0)
     browser: bool = parameter(True, "serve the browser view; false publishes predicted/* for RViz only")
 
 
