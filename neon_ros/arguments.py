@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("precision", "fp32, bf16, fp16, int8 or int4; auto leaves it to the backbone", AUTO, PRECISIONS),
         Argument("device", "cpu or cuda; auto leaves it to the backbone", AUTO, (AUTO, "cpu", "cuda")),
         Argument("image_transport", "read pictures raw or compressed (JPEG, PNG)", "raw", ("raw", "compressed")),
+        Argument("reply", "have the backbone answer each new instruction, on the topic speech", "false", BOOL),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
         Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
@@ -101,7 +102,7 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "backbone": (
         ("backbone",),
-        (*_EYES, *SIGHT, "ros_domain", "params_file", "image_topic"),
+        (*_EYES, *SIGHT, "reply", "ros_domain", "params_file", "image_topic"),
     ),
 }
 """Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""

@@ -269,7 +269,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
         words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
         path = {"path": values["backbone_path"]} if values["backbone_path"] else {}
         sight = {name: values[name] for name in SIGHT if values[name] not in (AUTO, ARGUMENTS[name].default)}
-        yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight}, image)
+        reply = {"reply": True} if values["reply"] == "true" else {}
+        yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight, **reply}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
