@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("precision", "fp32, bf16, fp16, int8 or int4; auto leaves it to the backbone", AUTO, PRECISIONS),
         Argument("device", "cpu or cuda; auto leaves it to the backbone", AUTO, (AUTO, "cpu", "cuda")),
         Argument("image_transport", "read pictures raw or compressed (JPEG, PNG)", "raw", ("raw", "compressed")),
+        Argument("reply", "have the backbone answer each new instruction, on the topic speech", "false", BOOL),
         Argument("local_backbone", "run the backbone here; false when another machine does", "true", BOOL),
         Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
@@ -54,6 +55,7 @@ ARGUMENTS: dict[str, Argument] = {
         ),
         Argument("speech", f"speak what the topic speech says; {WHERE}", AUTO, (*BOOL, AUTO)),
         Argument("view", "show everything in a browser", "true", BOOL),
+        Argument("rviz", "show config/neon.rviz in RViz; auto where RViz and a screen are", AUTO, (*BOOL, AUTO)),
         Argument("record", "record the run from its start, as the recorder's parameters say", "false", BOOL),
         Argument("port", "TCP port of the browser view", "8080", numbers=(1024, 65535)),
         Argument("host", "address the browser view listens on; beyond loopback it asks for a token", "127.0.0.1"),
@@ -85,9 +87,9 @@ _SIM = ("robot_domain", "network_interface", "base", "seed", "task", "instructio
 _EYES = ("robot", "backbone", "backbone_path", "instruction")
 SIGHT = ("precision", "device", "image_transport")
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "g1_bringup": ((), tuple(ARGUMENTS)),
+    "g1_bringup": ((), tuple(name for name in ARGUMENTS if name != "rviz")),
     "sim": (("sim", "sim_sensors"), (*_SIM, "ros_domain", "params_file", *_TOPICS)),
-    "view": (("view",), ("robot", "host", "port", "ros_domain", "params_file", *_TOPICS)),
+    "view": (("view",), ("robot", "host", "port", "rviz", "ros_domain", "params_file", *_TOPICS)),
     "record": (("recorder",), ("robot", "ros_domain", "params_file")),
     "operator": (("",), ("robot", "ros_domain", "session")),
     "head": (("",), ("robot", "ros_domain", "head", "checkpoint")),
@@ -100,7 +102,7 @@ ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "backbone": (
         ("backbone",),
-        (*_EYES, *SIGHT, "ros_domain", "params_file", "image_topic"),
+        (*_EYES, *SIGHT, "reply", "ros_domain", "params_file", "image_topic"),
     ),
 }
 """Who asks, a launch file or a verb of ``neon``: the processes it runs (none named: all) and the arguments it takes."""

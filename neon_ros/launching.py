@@ -28,6 +28,7 @@ from launch import LaunchContext, LaunchDescription
 from neon_ros.arguments import ARGUMENTS, ENTRIES
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.graph import PERCEPTION_NICENESS, Process, build
+from neon_ros.resources import share
 from neon_ros.respawn import PAUSE, Respawn
 from neon_ros.robot.description import BODIES_29, urdf_of
 
@@ -56,6 +57,8 @@ def _actions(context: LaunchContext, entry: str) -> list[Any]:
         actions += _started(process, _ending(process.name) if process.vital else _again(process, Respawn()))
         if process.name == "view":
             actions.append(_state_publisher())
+    if entry == "view" and graph.arguments["rviz"] == "true":
+        actions.append(_rviz())
     return actions
 
 
@@ -108,6 +111,11 @@ def _state_publisher() -> Any:
         prefix=f"nice -n {PERCEPTION_NICENESS}",
         output="log",
     )
+
+
+def _rviz() -> Any:
+    """Return what shows ``config/neon.rviz``; without RViz, launch_ros says which package is not found."""
+    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(share("config/neon.rviz"))], output="log")
 
 
 def _again(process: Process, respawn: Respawn) -> Callable[[Any, LaunchContext], list[Any]]:

@@ -69,6 +69,14 @@ class BackboneParameters:
         "raw", "read image, or image/compressed (JPEG, PNG)", choices=("raw", "compressed")
     )
     autoactivate: bool = parameter(True, "configure and activate without a lifecycle manager")
+    reply: bool = parameter(False, "have the model answer each new instruction in words, on the topic speech")
+    reason_every: float = parameter(
+        0.0,
+        "time between two reasonings that the head reads after the words; 0 for none [s]",
+        low=0.0,
+        high=600.0,
+    )
+    answer_pieces: int = parameter(48, "most word pieces of an answer", low=1, high=512)
 
 
 @dataclass(frozen=True)
@@ -207,7 +215,7 @@ class ViewParameters:
     token: str = parameter(
         "", "what a visitor must know; empty: none on loopback, beyond it a random one in the address"
     )
-    rate: float = parameter(20.0, "refreshes per second [Hz]", low=1.0, high=60.0)
+    rate: float = parameter(20.0, "topics read and page refreshed per second [Hz]", low=1.0, high=60.0)
     browser: bool = parameter(True, "serve the browser view; false publishes predicted/* for RViz only")
 
 

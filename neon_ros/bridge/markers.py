@@ -52,25 +52,64 @@ class Solid(NamedTuple):
     quaternion_wxyz: DoubleArray
 
 
-def markers_to_msg(stamp_ns: int, markers: Iterable[Marker]) -> MarkerArray:
-    """Return the message of plain markers."""
-    return MarkerArray(markers=[_marker_to_msg(stamp_ns, marker) for marker in markers])
+class MarkerMessages:
+    """Writes plain markers as messages; that of one namespace and id is made once and filled again.
+
+    Making a marker's message costs more than all it says.  What was returned is overwritten by the next call.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int, str], _Kept] = {}
+
+    def array(self, stamp_ns: int, markers: Iterable[Marker]) -> MarkerArray:
+        """Return the message of plain markers."""
+        stamp = time_of(stamp_ns)
+        return MarkerArray(markers=[self._filled(stamp, marker) for marker in markers])
+
+    def _filled(self, stamp: Any, marker: Marker) -> MarkerMsg:
+        key = (marker.namespace, marker.number, marker.kind)
+        kept = self._made.get(key)
+        if kept is None:
+            kept = self._made[key] = _Kept(
+                _blank(0, marker.frame, marker.namespace, marker.number, _KINDS[marker.kind])
+            )
+        msg = kept.msg
+        msg.header.stamp = stamp
+        if msg.text != marker.text:
+            msg.text = marker.text
+        look = (marker.frame, marker.scale, marker.size, marker.lifetime)
+        if look != kept.look:
+            kept.look, msg.header.frame_id = look, marker.frame
+            msg.lifetime.sec, msg.lifetime.nanosec = divmod(round(marker.lifetime * 1e9), 1_000_000_000)
+            _scale(msg, marker)
+        colors = _colors(marker.colors.astype(np.float32).tobytes())
+        if colors is not kept.colors:
+            kept.colors, msg.color = colors, colors[0]
+        if marker.kind in ("text", *_SOLIDS):
+            p, o = msg.pose.position, msg.pose.orientation
+            p.x, p.y, p.z = marker.points[0].tolist()
+            o.w, o.x, o.y, o.z = marker.wxyz.tolist()
+        else:
+            _move(msg.points, marker.points)
+            msg.colors = colors if len(colors) == len(msg.points) else []
+        return msg
 
 
-def _marker_to_msg(stamp_ns: int, marker: Marker) -> MarkerMsg:
-    msg = _blank(stamp_ns, marker.frame, marker.namespace, marker.number, _KINDS[marker.kind])
-    msg.lifetime.sec, msg.lifetime.nanosec = divmod(round(marker.lifetime * 1e9), 1_000_000_000)
-    colors = _colors(marker.colors.astype(np.float32).tobytes())
-    msg.color, msg.text = colors[0], marker.text
-    _scale(msg, marker)
-    if marker.kind in ("text", *_SOLIDS):
-        msg.pose.position = _point(marker.points[0])
-        o = msg.pose.orientation
-        o.w, o.x, o.y, o.z = marker.wxyz.tolist()
-    else:
-        msg.points = [Point(x=x, y=y, z=z) for x, y, z in marker.points.tolist()]
-        msg.colors = colors if len(colors) == len(msg.points) else []
-    return msg
+class _Kept:
+    """A message that was made, and what was last written into it."""
+
+    def __init__(self, msg: MarkerMsg) -> None:
+        self.msg = msg
+        self.look: tuple[object, ...] = ()
+        self.colors: list[ColorRGBA] | None = None
+
+
+def _move(points: list[Point], places: NDArray[np.floating]) -> None:
+    """Make ``points`` say ``places`` (N, 3) [m], with as few new ones as may be."""
+    del points[len(places) :]
+    points += [Point() for _ in range(len(places) - len(points))]
+    for point, (x, y, z) in zip(points, places.tolist(), strict=True):
+        point.x, point.y, point.z = x, y, z
 
 
 @lru_cache(maxsize=256)
@@ -116,16 +155,27 @@ def solids_from_msg(msg: Any) -> list[Solid]:
     return result
 
 
-def path_to_msg(stamp_ns: int, points: NDArray[np.floating], dt: float, frame: str = PELVIS_FRAME) -> Path:
-    """Return a path of positions (N, 3) [m], ``dt`` [s] apart from the stamp on."""
-    path = Path()
-    path.header.stamp, path.header.frame_id = time_of(stamp_ns), frame
-    for step, point in enumerate(points):
-        pose = PoseStamped()
-        pose.header.stamp, pose.header.frame_id = time_of(stamp_ns + round(step * dt * 1e9)), frame
-        pose.pose.position, pose.pose.orientation.w = _point(point), 1.0
-        path.poses.append(pose)
-    return path
+class PathMessage:
+    """Writes a path of positions; what was returned is overwritten by the next call."""
+
+    def __init__(self, frame: str = PELVIS_FRAME) -> None:
+        self._frame, self._msg = frame, Path()
+        self._msg.header.frame_id = frame
+
+    def path(self, stamp_ns: int, points: NDArray[np.floating], dt: float) -> Path:
+        """Return a path of positions (N, 3) [m], ``dt`` [s] apart from the stamp on."""
+        msg = self._msg
+        msg.header.stamp = time_of(stamp_ns)
+        del msg.poses[len(points) :]
+        while len(msg.poses) < len(points):
+            pose = PoseStamped()
+            pose.header.frame_id, pose.pose.orientation.w = self._frame, 1.0
+            msg.poses.append(pose)
+        for step, (pose, (x, y, z)) in enumerate(zip(msg.poses, points.tolist(), strict=True)):
+            pose.header.stamp = time_of(stamp_ns + round(step * dt * 1e9))
+            place = pose.pose.position
+            place.x, place.y, place.z = x, y, z
+        return msg
 
 
 def trajectory_to_msg(stamp_ns: int, q: NDArray[np.floating], seconds: NDArray[np.floating]) -> JointTrajectory:

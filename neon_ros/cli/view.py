@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from neon_ros.cli import words
 from neon_ros.cli.supervisor import Supervisor, quiet_ros
+from neon_ros.errors import ConfigError, refuse
 from neon_ros.graph import build
 
 
@@ -17,6 +18,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     given = words.read(arguments, {})
     words.no_plain(given)
+    if "rviz" in given.assigned:
+        raise ConfigError(refuse("argument", "rviz", "with ros2 launch neon_ros view.launch.py"))
     graph = build(given.assigned, "view")
     processes = tuple(replace(process, vital=True) for process in graph.processes)
     graph = replace(graph, environment=quiet_ros(graph.environment), processes=processes)

@@ -23,7 +23,8 @@ from neon_ros.contracts import Features
 from neon_ros.encode.backbones import MemoryShort, load
 from neon_ros.encode.backbones.heard import SoundSince
 from neon_ros.encode.backbones.looking import Looking
-from neon_ros.errors import NeonError
+from neon_ros.encode.backbones.thinking import REASON, Thinking, Thought
+from neon_ros.errors import ContractError, NeonError
 from neon_ros.nodes.runtime import main_of
 from neon_ros.nodes.stage import START_GRACE, Reporting, declare
 from neon_ros.parameters import BackboneParameters
@@ -40,8 +41,11 @@ _OPTIONS = ("path", "precision", "device", "compiled", "threads")
 class BackboneNode(Reporting, LifecycleNode):
     """Subscribe ``image`` (or ``image/compressed``), ``instruction`` and, for a model that hears, ``audio``.
 
-    Publish ``features/backbone``.
+    Publish ``features/backbone`` and, with ``reply``, what the model says on ``speech``.
     """
+
+    _looking: Looking | None = None
+    _thinking: Thinking | None = None
 
     def __init__(self) -> None:
         super().__init__("backbone")
@@ -51,13 +55,13 @@ class BackboneNode(Reporting, LifecycleNode):
             self.destroy_node()
             raise
         self.start_reporting()
-        self._looking: Looking | None = None
         self._sound: SoundSince | None = None
         self._active, self._short = False, 0
         self._obstacle, self._doing = "", ""
         self._error: Exception | None = None
         self._heard: list[Any] = []
         self._features = self.create_publisher(FeaturesMsg, topics.features_topic("backbone"), topics.SENSOR_OUT)
+        self._speech = self.create_publisher(String, topics.SPEECH, topics.EVERY_OUT) if self.config.reply else None
         if self.config.autoactivate:
             self._doing = "starting"
             self._begin = self.create_timer(0.0, self._go)
@@ -71,9 +75,15 @@ class BackboneNode(Reporting, LifecycleNode):
         self._obstacle, self._error, self._short = "", None, 0
         try:
             self._progress(f"loading {config.backbone}")
-            looking = Looking(load(config.backbone, self._progress, **given))
+            thinks = config.reply or config.reason_every > 0
+            looking = Looking(load(config.backbone, self._progress, **given, **({"answers": True} if thinks else {})))
+            if thinks:
+                settings = (config.reply, config.reason_every, config.answer_pieces)
+                self._thinking = Thinking(looking.backbone, *settings)
             if config.instruction:
                 looking.tell(config.instruction)
+                if self._thinking is not None:
+                    self._thinking.told()
             looking.warm_up(config.warm_up, config.rate, self._progress)
         except Exception as error:  # rclpy would drop it; _go raises it again
             self._doing, self._obstacle, self._error = "", str(error) or type(error).__name__, error
@@ -117,19 +127,32 @@ class BackboneNode(Reporting, LifecycleNode):
         for subscription in self._heard:
             self.destroy_subscription(subscription)
         self._heard = []
+        if self._thinking is not None:
+            self._thinking.drop()
         if self._looking is not None:
             self._looking.forget()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the weights."""
-        self._looking = None
+        self._let_go()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Look no more and let go of the weights."""
-        self._active, self._looking = False, None
+        self._active = False
+        self._let_go()
         return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """End the answer in the making, then the node."""
+        self._let_go()
+        super().destroy_node()
+
+    def _let_go(self) -> None:
+        if self._thinking is not None:
+            self._thinking.close()
+        self._looking = self._thinking = None
 
     def _go(self) -> None:
         """Go through the lifecycle once, when nobody else does.
@@ -154,7 +177,9 @@ class BackboneNode(Reporting, LifecycleNode):
 
     def facts(self) -> dict[str, str]:
         """Return the words in force."""
-        return {"instruction": (self._looking.instruction if self._looking else "") or "(none)"}
+        looking = self._looking
+        words = {"instruction": (looking.instruction if looking else "") or "(none)"}
+        return words if looking is None or self._thinking is None else {**words, "reasoning": looking.reasoning}
 
     def _progress(self, doing: str) -> None:
         self._doing = doing
@@ -164,6 +189,8 @@ class BackboneNode(Reporting, LifecycleNode):
     def _on_instruction(self, msg: Any) -> None:
         if self._looking is not None and msg.data != self._looking.instruction:
             self._looking.tell(msg.data)
+            if self._thinking is not None:
+                self._thinking.told()
             self.get_logger().info(f"instruction: {msg.data}")
 
     def _on_audio(self, msg: Any) -> None:
@@ -187,6 +214,23 @@ class BackboneNode(Reporting, LifecycleNode):
         self._short = 0
         self._features.publish(features_to_msg(Features(picture.stamp_ns, "backbone", self.model_id, tensors)))
         self.finished("backbone", picture.stamp_ns, started)
+        if self._thinking is not None:
+            thought = self._thinking.turn(picture.stamp_ns, self._looking.instruction)
+            if thought is not None:
+                self._take(thought)
+
+    def _take(self, thought: Thought) -> None:
+        """Speak a reply, give reasoning to the head.
+
+        :raises ContractError: when there is nothing to speak, or no room beside the instruction.
+        """
+        if thought.refusal:
+            raise ContractError(thought.refusal)
+        self.get_logger().info(f"{thought.kind}: {thought.text}")
+        if thought.kind == REASON and self._looking is not None:
+            self._looking.reason(thought.text)
+        elif self._speech is not None:
+            self._speech.publish(String(data=thought.text))
 
     def _out_of_memory(self, error: MemoryShort) -> None:
         """Give up after a few times; who has made room activates the node again."""

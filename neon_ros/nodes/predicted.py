@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from neon_ros.bridge import topics
-from neon_ros.bridge.markers import markers_to_msg, path_to_msg, trajectory_to_msg
+from neon_ros.bridge.markers import MarkerMessages, PathMessage, trajectory_to_msg
 from neon_ros.bridge.robot import command_to_msg
 from neon_ros.contracts import ActionChunk
 from neon_ros.robot.capsules import CAPSULES
@@ -41,6 +41,7 @@ class PredictedTopics:
         self._joints = node.create_publisher(JointState, topics.PREDICTED_JOINT_STATES, topics.EVERY_OUT)
         self._description = node.create_publisher(String, topics.ROBOT_DESCRIPTION, topics.LATCHED)
         self._paths = [node.create_publisher(Path, topics.path_topic(name), topics.EVERY_OUT) for name, _, _ in TRACKED]
+        self._write, self._ways = MarkerMessages(), [PathMessage() for _ in TRACKED]
         self._shapes = link_shapes()
         self._variant = 0
         self.describe(BODIES_29[0])
@@ -52,32 +53,24 @@ class PredictedTopics:
             self._variant = variant
             self._description.publish(String(data=urdf_of(variant, mesh_visuals())))
 
-    def chunk(
-        self,
-        chunk: ActionChunk,
-        now: Prediction,
-        before: Prediction | None,
-        blend: tuple[float, float],
-        poses: Poses,
-    ) -> None:
+    def chunk(self, chunk: ActionChunk, now: Prediction, before: Prediction | None, blend: tuple[float, float]) -> None:
         """Publish where a chunk leads.
 
         :param before: the chunk before.
         :param blend: when the guard fades from it into this one, after the capture [s].
-        :param poses: link name to (4, 4) now, pelvis frame.
         """
         stamp_ns = chunk.stamp_ns
         if self._wanted(self._markers):
-            markers = [*prediction_markers(now, before, blend), *ghost_markers(self._shapes, now.end, poses)]
-            self._markers.publish(markers_to_msg(stamp_ns, markers))
+            markers = [*prediction_markers(now, before, blend), *ghost_markers(self._shapes, now.end, now.start)]
+            self._markers.publish(self._write.array(stamp_ns, markers))
         if self._wanted(self._trajectory):
             self._trajectory.publish(trajectory_to_msg(stamp_ns, now.q, now.seconds))
         if self._wanted(self._joints):
             end_ns = stamp_ns + round(now.seconds[-1] * 1e9)
             self._joints.publish(command_to_msg(end_ns, now.q[-1], np.zeros(29), np.zeros(29), _ALL))
-        for publisher, path in zip(self._paths, now.paths, strict=True):
+        for publisher, way, path in zip(self._paths, self._ways, now.paths, strict=True):
             if self._wanted(publisher):
-                publisher.publish(path_to_msg(stamp_ns, path, chunk.dt))
+                publisher.publish(way.path(stamp_ns, path, chunk.dt))
 
     def state(
         self,
@@ -102,12 +95,12 @@ class PredictedTopics:
             markers.append(state_marker(status.state, status.reason))
         if poses is not None:
             markers += limit_markers(limits, poses)
-        self._markers.publish(markers_to_msg(stamp_ns, markers))
+        self._markers.publish(self._write.array(stamp_ns, markers))
 
     def capsules(self, stamp_ns: int, poses: Poses) -> None:
         """Publish the robot's capsules."""
         if self._wanted(self._capsules):
-            self._capsules.publish(markers_to_msg(stamp_ns, capsule_markers(CAPSULES, poses)))
+            self._capsules.publish(self._write.array(stamp_ns, capsule_markers(CAPSULES, poses)))
 
     @staticmethod
     def _wanted(publisher: object) -> bool:

@@ -45,10 +45,8 @@ from neon_ros.show.task import TaskWatch, Thing
 from neon_ros.show.trail import Trail
 from neon_ros_msgs.msg import ActionChunk, GuardReport, StageLatency
 
-RATE = 20.0
-"""Readings of the streams per second [Hz]."""
-STATE_TICKS, CAPSULE_TICKS = 5, 10
-"""Readings between two publications of state and capsules."""
+STATE_PERIOD, CAPSULE_PERIOD = 0.25, 0.5
+"""Time between two publications of state and of capsules [s]."""
 TRAIL_SECONDS = 1.0
 """Palm path that is drawn [s]."""
 STALE = 0.5
@@ -81,7 +79,7 @@ class ViewNode(Stage[ViewParameters]):
         self._said, self._reply, self._models = "", "", dict[str, str]()
         self._things: list[Thing] = []
         self._task = TaskWatch()
-        self._trail = Trail(round(RATE * PLOT_SECONDS) + 1)
+        self._trail = Trail(round(config.rate * PLOT_SECONDS) + 1)
         self._fade = TimelineConfig().fade
         self._view: BrowserView | None = None
         self._operator = RosOperator(self)
@@ -94,34 +92,31 @@ class ViewNode(Stage[ViewParameters]):
                 self.get_logger().warning(f"no mesh of {', '.join(view.missing)}: drawn as simple shapes")
             if view.open_to_others:
                 self.get_logger().warning("who has that address can operate the robot, and HTTP is not encrypted")
-            self.create_timer(1.0 / config.rate, lambda: view.refresh(time.monotonic()))
-        # What streams by is read when it is shown; what is rare or big wakes the node.
         self._polled = Polled(self)
-        streams: list[_Listener] = [
+        listeners: list[_Listener] = [
             (JointState, topics.JOINT_STATES, self._on_joints, topics.SENSOR_IN),
             (JointState, topics.COMMAND_JOINT_STATES, self._on_command, topics.SENSOR_IN),
             (GuardReport, topics.GUARD_REPORT, self._on_report, topics.SENSOR_IN),
             (StageLatency, topics.LATENCY, self._on_latency, topics.LATENCY_IN),
-        ]
-        listeners: list[_Listener] = [
             (ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.SENSOR_IN),
             (String, topics.INSTRUCTION, self._on_instruction, topics.LATCHED),
             (String, topics.SPEECH, self._on_speech, topics.EVERY_IN),
         ]
         if self._view:
-            streams.append((Imu, topics.IMU, self._on_imu, topics.SENSOR_IN))
             listeners += [
+                (Imu, topics.IMU, self._on_imu, topics.SENSOR_IN),
                 (Image, topics.IMAGE, self._on_image, topics.SENSOR_IN),
                 (PointCloud2, topics.POINTS, self._on_points, topics.SENSOR_IN),
                 (MarkerArray, topics.SCENE, self._on_scene, topics.EVERY_IN),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, topics.EVERY_IN),
             ]
-        for kind, topic, callback, qos in streams:
-            self._polled.subscribe(kind, topic, self.guarded(callback), qos)
         for kind, topic, callback, qos in listeners:
-            self.create_subscription(kind, topic, self.guarded(callback), qos)
+            self._polled.subscribe(kind, topic, self.guarded(callback), qos)
         self._ticks = 0
-        self.create_timer(1.0 / RATE, self._tick)
+        self._state_ticks, self._capsule_ticks = (
+            max(1, round(config.rate * period)) for period in (STATE_PERIOD, CAPSULE_PERIOD)
+        )
+        self.create_timer(1.0 / config.rate, self._tick)
         self.watch("joint_states", 2.0)
 
     def destroy_node(self) -> None:
@@ -134,7 +129,7 @@ class ViewNode(Stage[ViewParameters]):
     # on time ----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        """Read the streams, keep command and measurement side by side, and publish what is due."""
+        """Read all topics, keep command and measurement side by side, and publish and show what is due."""
         self._polled.poll()
         self._ticks += 1
         if self._q is not None:
@@ -142,11 +137,13 @@ class ViewNode(Stage[ViewParameters]):
             if now - self._commanded_at > STALE:
                 self._commanded[:] = np.nan
             self._trail.add(now, self._q, self._commanded)
-            if self._ticks % CAPSULE_TICKS == 0:
+            if self._ticks % self._capsule_ticks == 0:
                 self._out.capsules(self.get_clock().now().nanoseconds, self._kinematics.poses(self._q))
-        if self._ticks % STATE_TICKS == 0:
+        if self._ticks % self._state_ticks == 0:
             self._publish_state()
             self._operator.expire()
+        if self._view:
+            self._view.refresh(time.monotonic())
 
     def _publish_state(self) -> None:
         now, stamp_ns = time.monotonic(), self.get_clock().now().nanoseconds
@@ -220,8 +217,9 @@ class ViewNode(Stage[ViewParameters]):
         if not -JITTER <= age < 10.0:
             raise Refused(refuse("age of action_chunk", f"{age:.3f} s", "0 to 10 s: do the clocks agree?"))
         age = max(age, 0.0)
-        blend = (age, age + self._fade)
-        self._out.chunk(chunk, prediction, self._before, blend, self._kinematics.poses(self._q))
+        began = max(age - self._polled.waited, 0.0)
+        blend = (began, began + self._fade)
+        self._out.chunk(chunk, prediction, self._before, blend)
         self._before, self._chunk_at = prediction, time.monotonic()
         if self._view:
             self._view.set_prediction(prediction, blend, (chunk.head_id, chunk.checksum))

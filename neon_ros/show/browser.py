@@ -88,6 +88,7 @@ class BrowserView:
         self._ago, self._ago_since = 0.0, 0.0
         self._texts_at = -np.inf
         self._now = 0.0
+        self._refreshes = 0
 
     @property
     def watchers(self) -> int:
@@ -171,6 +172,7 @@ class BrowserView:
             self._ring.add(Moment(now, self._q, self._root.copy(), *seen))
         if not self.watchers:
             return
+        self._refreshes += 1
         fresh, self._fresh = self._fresh, {}
         moment = self._moment(now, "state" in fresh)
         if moment is not None:
@@ -200,11 +202,12 @@ class BrowserView:
         self._operator.ask("stop", "", answered)
 
     def _bar(self) -> dict[str, object]:
-        """Return what stands beside STOP."""
+        """Return what stands beside STOP, and how many look at it how often."""
         past = "the 3D view shows the past" if self._ago > 0.0 else ""
         reason = self._status.reason if self._status is not None else ""
         more = " · ".join(text for text in (reason, self._stop_answer, past, self._task) if text)
-        return {"words": state_words(self._status, self._now - self._heard), "more": more[:300]}
+        words = state_words(self._status, self._now - self._heard)
+        return {"words": words, "more": more[:300], "watchers": self.watchers, "refreshes": self._refreshes}
 
     # drawing ----------------------------------------------------------------------------------------------------
 

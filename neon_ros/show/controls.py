@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 PLOTTED = ("left_shoulder_pitch_joint", "right_shoulder_pitch_joint")
 PLOT_SECONDS = 8.0
+LEGEND = """
+- **translucent arms**: where the chunk ends
+- **broad line**, dark now and light at the end: where palms and chest will be; *left*, *right* and the time stand there
+- **grey dashes**: the chunk before
+- **broadest, short line** (orange): where the guard fades from the one to the other
+- **thin dark line**: where a palm was commanded to be; **broad light-blue line**: where it was
+- **upright tick with words**: a limit acts on that joint, and which
+- **arrow at the hips**: base velocity, one second of it
+- **points**: LiDAR, dark low and green high
+"""
 _NO_CHANGE = "as it is"
 
 
@@ -60,6 +70,8 @@ class Panel:
         self.camera = gui.add_image(
             np.zeros((120, 212, 3), np.uint8), label="Head camera", format="jpeg", jpeg_quality=80
         )
+        with gui.add_folder("What is drawn", expand_by_default=False):
+            gui.add_markdown(LEGEND)
         with gui.add_folder("Last 30 s", expand_by_default=False):
             self.back = gui.add_slider("Seconds ago", min=0.0, max=SECONDS, step=0.1, initial_value=0.0)
             self.scrub_text = gui.add_markdown("live; move the slider to go back")

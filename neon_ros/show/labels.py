@@ -17,11 +17,29 @@ LIMIT_LIFETIME = 0.6  # [s]
 BAR_LENGTH, BAR_SECONDS = 0.8, 0.2  # the bar is this long [m] for this much time [s]
 _STATE_Z, _TOLD_Z, _REPLY_Z, _BAR_Z = 0.84, 0.76, 0.71, 0.93  # [m] above the pelvis; the head ends at 0.55
 LONGEST_TEXT = 120
+LABEL_WIDTH = 0.25  # [m] between two labels that one beside the other has room for
 
 
 def joint_link(joint: str) -> str:
     """Return the link that a joint turns: the torso for the waist's last one, else the link of its name."""
     return "torso_link" if joint == "waist_pitch_joint" else joint.replace("_joint", "_link")
+
+
+def stacked(places: Sequence[NDArray[np.float64]], line: float) -> list[NDArray[np.float64]]:
+    """Return where to write at ``places`` (3,) [m], so that no two lines that stand side by side cover one another.
+
+    :param line: height of a line with its margin [m].
+    """
+    written: list[NDArray[np.float64]] = []
+    result = [place.copy() for place in places]
+    for index in np.argsort([place[2] for place in places], kind="stable"):
+        place = result[index]
+        for other in written:  # from the lowest up
+            if np.hypot(*(place - other)[:2]) < LABEL_WIDTH and place[2] < other[2] + line:
+                place[2] = other[2] + line
+        written.append(place)
+        written.sort(key=lambda one: float(one[2]))
+    return result
 
 
 def _text(namespace: str, number: int, place: Sequence[float], height: float, text: str, lifetime: float) -> Marker:
@@ -55,11 +73,12 @@ def limit_markers(limits: Sequence[tuple[str, str]], poses: Mapping[str, NDArray
         if joint in JOINT_INDEX and reason not in reasons.setdefault(joint, []):
             reasons[joint].append(reason)
     markers = []
-    for joint, why in reasons.items():
-        place, number = poses[joint_link(joint)][:3, 3], JOINT_INDEX[joint]
+    joints = [poses[joint_link(joint)][:3, 3] for joint in reasons]
+    for (joint, why), place, told in zip(reasons.items(), joints, stacked(joints, 0.035), strict=True):
+        number = JOINT_INDEX[joint]
         ball = Marker("limit", number, "spheres", place[None], 0.07, rgba(VERMILION, 0.7), lifetime=LIMIT_LIFETIME)
         words = f"{joint.removesuffix('_joint').replace('_', ' ')}: {', '.join(why)}"
-        x, y, z = place.tolist()
+        x, y, z = told.tolist()
         markers += [ball, _text("limit_text", number, (x, y, z + 0.05), 0.025, words, LIMIT_LIFETIME)]
     return markers
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.show.palette import BLUE, DARK, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Rgb, rgba, time_ramp
-from neon_ros.show.prediction import TRACKED, Prediction, along
+from neon_ros.show.prediction import TRACKED, Prediction, along, dashes
 
 PELVIS_FRAME = "pelvis"
 COLOUR_OF: dict[str, Rgb] = {"left": BLUE, "right": VERMILION, "torso": PURPLE}
 LIFETIME = 0.5  # [s]
+STEP = 0.1  # [s] between two balls on a predicted path
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Marker:
 def prediction_markers(
     now: Prediction, before: Prediction | None, blend: tuple[float, float] | None = None
 ) -> list[Marker]:
-    """Return the predicted paths, dark now and light at the end, and the previous chunk's in grey.
+    """Return the predicted paths, dark now and light at the end, and the previous chunk's dashed in grey.
 
     :param blend: when the guard fades from the previous chunk into this one, after this one's capture [s].
     """
@@ -61,10 +62,12 @@ def prediction_markers(
         colors = np.concatenate([time_ramp(rgb, len(path)), np.ones((len(path), 1))], axis=1)
         markers.append(Marker("predicted_path", number, "line", path, 0.008, colors))
         if before is not None:
-            markers.append(Marker("previous_path", number, "line", before.paths[number], 0.004, rgba(GREY, 0.7)))
+            pieces = dashes(before.paths[number]).reshape(-1, 3)
+            markers.append(Marker("previous_path", number, "lines", pieces, 0.005, rgba(GREY, 0.8)))
         if name == "torso":
             continue
-        markers.append(Marker("predicted_steps", number, "spheres", path, 0.014, colors))
+        each = max(1, round(STEP / float(now.seconds[1]))) if len(path) > 1 else 1
+        markers.append(Marker("predicted_steps", number, "spheres", path[::each], 0.014, colors[::each]))
         end, text = path[-1:] + np.array([[0.0, 0.0, 0.04]]), f"{name} +{now.seconds[-1]:.2f} s"
         markers.append(Marker("predicted_end", number, "text", end, 0.03, rgba(DARK), text))
     if blend is not None and before is not None:

@@ -20,7 +20,9 @@ BAR = """
 #neon-state div{font-weight:400;font-size:14px}
 @media (hover:none){#neon-stop small{display:none}}
 #neon-bar.lost #neon-state{border:4px dashed #b00020}
+.mantine-Notifications-root{top:104px!important}
 @media (max-width:768px){#neon-bar{left:8px;right:8px;top:8px;gap:8px;max-width:none}
+ .mantine-Notifications-root{top:124px!important}
  #neon-stop{min-width:112px}#neon-state{flex:1;font-size:14px}#neon-state div{font-size:12px}
  .mantine-Paper-root[style*="position: fixed"]{width:100%!important;max-height:46%!important}
  .mantine-Paper-root[style*="position: fixed"] [style*="width: 20em"]{width:100%!important}}

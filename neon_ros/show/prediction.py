@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
     :param q: all joints at each step (H, 29) [rad].
     :param paths: positions of :data:`TRACKED` at each step (3, H, 3), pelvis frame [m].
     :param seconds: time of each step after the capture (H,) [s].
-    :param end: link name to pose (4, 4) at the last step, pelvis frame.
+    :param end: link name to pose (4, 4) at the last step, pelvis frame; ``start`` likewise, as measured.
     :param base_velocity: vx, vy, yaw rate at the last step (3,) [m/s, m/s, rad/s].
     """
 
@@ -41,6 +41,7 @@ class Prediction(NamedTuple):
     seconds: NDArray[np.float64]
     end: Mapping[str, NDArray[np.float64]]
     base_velocity: NDArray[np.float64]
+    start: Mapping[str, NDArray[np.float64]]
 
 
 def predict(kinematics: LinkKinematics, q_now: NDArray[np.float64], chunk: ActionChunk) -> Prediction:
@@ -53,12 +54,13 @@ def predict(kinematics: LinkKinematics, q_now: NDArray[np.float64], chunk: Actio
     columns = joint_indices(chunk.joint_names)
     steps = checked_array("action_chunk.q", chunk.q, (None, len(columns)), np.float64)
     velocity = checked_array("action_chunk.base_velocity", chunk.base_velocity, (len(steps), 3), np.float64)
-    q = np.repeat(q_now[None, :], len(steps), axis=0)
-    q[:, columns] = steps
+    q = np.repeat(q_now[None, :], 1 + len(steps), axis=0)
+    q[1:, columns] = steps
     poses = kinematics.poses(q)
-    paths = tracked_points(poses)
-    end = {link: pose[-1] for link, pose in poses.items()}
-    return Prediction(q, paths, chunk.dt * np.arange(len(steps), dtype=np.float64), end, velocity[-1])
+    paths = tracked_points(poses)[:, 1:]
+    start, end = ({link: pose[row] for link, pose in poses.items()} for row in (0, -1))
+    seconds = chunk.dt * np.arange(len(steps), dtype=np.float64)
+    return Prediction(q[1:], paths, seconds, end, velocity[-1], start)
 
 
 def tracked_points(poses: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -71,6 +73,11 @@ def tracked_points(poses: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float
         pose = poses[link]
         points.append(pose[..., :3, 3] + pose[..., :3, :3] @ np.array(point))
     return np.stack(points)
+
+
+def dashes(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return every second piece of a path (N, 3) as ends of segments (M, 2, 3): dashed, so that no colour is needed."""
+    return np.stack([path[:-1:2], path[1::2]], axis=1)
 
 
 def along(prediction: Prediction, start: float, end: float) -> NDArray[np.float64]:

@@ -9,19 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neon_ros.show.figure import RobotFigure, quaternions_wxyz
+from neon_ros.show.labels import stacked
 from neon_ros.show.markers import COLOUR_OF
 from neon_ros.show.meshes import LinkMesh
 from neon_ros.show.palette import DARK, GREEN, GREY, ORANGE, SKY, VERMILION, time_ramp
-from neon_ros.show.prediction import TRACKED, Prediction, along
+from neon_ros.show.prediction import TRACKED, Prediction, along, dashes
 
 if TYPE_CHECKING:
     import viser
 
 STANDING_HEIGHT = 0.793  # [m] pelvis above the floor, Menagerie's keyframe "stand"
 MOST_LIMITS = 8  # labels at joints at one time
+LINE = 0.05  # [m] between two labels, one above the other
 MOST_POINTS = 20_000  # of a cloud that are drawn; a denser one is thinned
+WIDE = (1.45, -0.95, 1.65), (0.2, 0.05, 0.85)  # [m] where the camera stands, and what it looks at
+TALL = (1.8, -1.23, 1.63), (0.2, 0.05, 0.6)
 _HALF_TICK = np.array([0.0, 0.0, 0.04])  # [m] of the mark where a limit acts
 _LOW, _HIGH = np.array([[68, 1, 84]]), np.array([[53, 183, 121]])  # ends of the colour of height, after viridis
+
+
+def stand_back(client: Any) -> None:
+    """Step back in a window that is taller than wide, as on a phone, whose lower half the panel takes."""
+    if client.camera.aspect < 1.0:
+        client.camera.position, client.camera.look_at = TALL
 
 
 class WorldObject(NamedTuple):
@@ -62,9 +72,9 @@ class RobotScene:
         self._labels: dict[str, Any] = {}
         self._points: Any = None
         self._world: dict[str, tuple[object, Any]] = {}
-        server.initial_camera.position = (1.45, -0.95, 1.65)
-        server.initial_camera.look_at = (0.2, 0.05, 0.85)
+        server.initial_camera.position, server.initial_camera.look_at = WIDE
         server.initial_camera.fov = np.deg2rad(45.0)
+        server.on_client_connect(stand_back)
         self._root = np.eye(4)
 
     def place(self, root: NDArray[np.float64], poses: Mapping[str, NDArray[np.float64]]) -> None:
@@ -90,12 +100,12 @@ class RobotScene:
             path = None if now is None else now.paths[number]
             colors = None if path is None else 255.0 * time_ramp(COLOUR_OF[name], len(path))
             self._draw_line(f"new_{name}", path, colors, 0.009)
-            self._draw_line(f"old_{name}", None if before is None else before.paths[number], GREY, 0.004)
+            self._draw_segments(f"old_{name}", None if before is None else dashes(before.paths[number]), GREY, 0.006)
             part = along(now, *blend)[number] if now is not None and before is not None and blend else None
             self._draw_line(f"blend_{name}", part, ORANGE, 0.018)
         for number, (name, _, _) in enumerate(TRACKED[:2]):
             text = "" if now is None else f"{name} +{now.seconds[-1]:.2f} s"
-            place = np.zeros(3) if now is None else now.paths[number, -1] + [0.0, 0.0, 0.04]
+            place = np.zeros(3) if now is None else now.paths[number, -1] - [0.0, 0.0, 0.04]
             self._label(f"end_{name}", text, place)
 
     def draw_trail(self, commanded: NDArray[np.float64], measured: NDArray[np.float64]) -> None:
@@ -106,7 +116,7 @@ class RobotScene:
 
     def draw_limits(self, limits: Mapping[str, NDArray[np.float64]]) -> None:
         """Show a label at each place where a limit acts; text to place (3,) in the pelvis frame."""
-        for slot, (text, place) in enumerate(limits.items()):
+        for slot, (text, place) in enumerate(zip(limits, stacked(list(limits.values()), LINE), strict=True)):
             self._label(f"limit_{slot}", text, place + _HALF_TICK)
         for slot in range(len(limits), MOST_LIMITS):
             self._label(f"limit_{slot}", "", np.zeros(3))
@@ -171,7 +181,7 @@ class RobotScene:
     def _draw_segments(self, name: str, segments: NDArray[np.float64] | None, colors: Any, width: float) -> None:
         """Draw or replace line segments (N, 2, 3) in the pelvis frame; ``None`` hides them."""
         handle = self._lines.get(name)
-        if segments is None:
+        if segments is None or not len(segments):
             if handle is not None and handle.visible:
                 handle.visible = False
             return

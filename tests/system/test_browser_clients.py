@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from websockets.sync.client import connect as connect_now
 from neon_ros.robot.kinematics import Kinematics
 from neon_ros.show.browser import BrowserView, ViewConfig
 from neon_ros.show.panel import Status
+from neon_ros.show.scene import WIDE, stand_back
 
 CAMERA = _messages.ViewerCameraMessage(
     wxyz=(1.0, 0.0, 0.0, 0.0),
@@ -183,6 +185,15 @@ def test_twenty_clients_and_one_that_stalls_do_not_hold_the_view(view: BrowserVi
     _until(lambda: view.watchers == 0, "end of clients torn away", lambda step: view.refresh(time.monotonic()))
     with crowd(port, 1) as late:
         _until(lambda: late.received[0] > 100_000, "a client that comes later and sees the robot")
+
+
+def test_a_window_taller_than_wide_is_seen_from_further_away() -> None:
+    wide, tall = (SimpleNamespace(camera=SimpleNamespace(aspect=aspect, position=None)) for aspect in (1.6, 0.46))
+    stand_back(wide)
+    stand_back(tall)
+    assert wide.camera.position is None
+    distance = [np.linalg.norm(np.subtract(*place)) for place in ((tall.camera.position, tall.camera.look_at), WIDE)]
+    assert distance[0] > 1.2 * distance[1]
 
 
 @pytest.mark.system

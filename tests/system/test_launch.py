@@ -30,7 +30,7 @@ from neon_ros.respawn import Respawn
 
 pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
-LAUNCHED = [entry for entry in ENTRIES if entry not in ("operator", "check")]
+LAUNCHED = [entry for entry in ENTRIES if (LAUNCH / f"{entry}.launch.py").is_file()]
 
 
 def described(entry: str) -> list[Any]:
@@ -48,6 +48,10 @@ def resolved(entry: str, **given: str) -> list[Any]:
         elif isinstance(entity, OpaqueFunction):
             actions += entity.execute(context) or []
     return actions
+
+
+def test_every_launch_file_is_an_entry_of_the_graph() -> None:
+    assert {path.name.removesuffix(".launch.py") for path in LAUNCH.glob("*.launch.py")} == set(LAUNCHED)
 
 
 @pytest.mark.parametrize("entry", LAUNCHED)
@@ -68,7 +72,7 @@ def test_launch_runs_the_processes_of_the_graph_in_its_order(entry: str) -> None
     processes = [
         action
         for action in actions
-        if isinstance(action, ExecuteProcess) and getattr(action, "node_package", "") != "robot_state_publisher"
+        if isinstance(action, ExecuteProcess) and getattr(action, "node_package", "neon_ros") == "neon_ros"
     ]
     assert len(processes) == len(graph.processes)
     for action, process in zip(processes, graph.processes, strict=True):
@@ -94,8 +98,21 @@ def test_transforms_are_published_where_ros_can(tmp_path: Path, monkeypatch: pyt
     assert len(nodes) == 1
 
 
+def test_rviz_is_shown_where_it_and_a_screen_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rviz2").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for screen, given, shown in (("", {}, 0), (":0", {}, 1), (":0", {"rviz": "false"}, 0), ("", {"rviz": "true"}, 1)):
+        monkeypatch.setenv("DISPLAY", screen)
+        found = [a for a in resolved("view", **given) if getattr(a, "node_package", "") == "rviz2"]
+        assert len(found) == shown
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert not [a for a in resolved("view") if getattr(a, "node_package", "") == "rviz2"]
+    assert build({}, "view").arguments["rviz"] == "false"
+
+
 def test_conditions_follow_the_arguments() -> None:
-    composed = resolved("g1_bringup", composed="true", view="false")
+    composed = resolved("g1_bringup", composed="true", view="false", speech="false")
     executables = [action.node_executable for action in composed if isinstance(action, Node)]
     assert executables == ["container", "sim_sensors"]
 

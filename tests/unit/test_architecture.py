@@ -62,7 +62,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "cli": (EVERY_ROOM | {"bridge", "chaos", "nodes", "cli", "respawn"}, {"rclpy", "mujoco", *MESSAGES, *PURE_FILES}),
     "arguments": (set(), set()),
     "graph": ({"guard", "arguments"}, {"yaml"}),
-    "launching": ({"graph", "arguments", "respawn", "robot"}, {"launch", "launch_ros", "ament_index_python"}),
+    "launching": (
+        {"graph", "arguments", "resources", "respawn", "robot"},
+        {"launch", "launch_ros", "ament_index_python"},
+    ),
     "respawn": (set(), set()),
     "contracts": (set(), set()),
     "errors": (set(), set()),

@@ -320,9 +320,9 @@ def test_how_the_backbone_sees_is_passed_on_where_it_is_said() -> None:
     for entry in ("g1_bringup", "backbone"):
         plain, told = (
             next(p for p in build(said, entry).processes if p.name == "backbone").parameters["backbone"]
-            for said in ({}, given)
+            for said in ({}, {**given, "reply": "true"})
         )
-        assert not set(given) & set(plain) and given.items() <= told.items()
+        assert not {*given, "reply"} & set(plain) and {**given, "reply": True}.items() <= told.items()
     with pytest.raises(ConfigError, match="precision: got 'int3'; allowed: auto, fp32, bf16, fp16, int8, int4"):
         build({"precision": "int3"})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -67,3 +67,18 @@ class WindowBackbone(Backbone, Protocol):
 
     def clear(self) -> None:
         """Forget the stream."""
+
+
+@runtime_checkable
+class AnsweringBackbone(WindowBackbone, Protocol):
+    """A backbone that can also say in words what it sees; one that has to be loaded for it takes ``answers=True``."""
+
+    def asked(self, question: str, most: int) -> Callable[[Callable[[], bool]], str]:
+        """Return what makes the answer about the stream so far; it may run beside :meth:`watch`, on another thread.
+
+        What is returned takes a function that tells whether the answer is still wanted, asked at each word piece.
+
+        :param question: after the pictures; empty leaves it with the instruction.
+        :param most: word pieces of the answer.
+        :raises ContractError: on a question that cannot be read, or before the first picture.
+        """

@@ -12,7 +12,7 @@ from neon_ros.contracts import FloatArray
 from neon_ros.encode.backbones.base import Backbone, WindowBackbone
 from neon_ros.encode.backbones.heard import SoundSince
 from neon_ros.encode.backbones.memory import MemoryShort, within_memory
-from neon_ros.errors import ContractError
+from neon_ros.errors import ContractError, refuse
 
 WARM_WORDS = "look at the table"
 
@@ -26,7 +26,9 @@ class Looking:
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self.instruction = ""
+        self.reasoning = ""
         self._words: dict[str, FloatArray] = {}
+        self._more: dict[str, FloatArray] = {}
         self._watched_ns = 0
 
     @property
@@ -42,7 +44,31 @@ class Looking:
         with within_memory(self.backbone.model_id):
             batch = self.backbone.encode_texts([instruction])
         self._words = {name: value[0] for name, value in batch.items()}
-        self.instruction = instruction
+        self.instruction, self.reasoning, self._more = instruction, "", {}
+
+    def reason(self, text: str) -> str:
+        """Add a sentence to the words that the head reads, until there are other words; return what of it is added.
+
+        The tensors of words are then those of instruction and sentence together.  The pictures are seen in the light
+        of the instruction alone, as before, so nothing of a stream is read anew.
+
+        :param text: cut after as many words as there is room for beside the instruction.
+        :raises ContractError: when there is no instruction, or no room for a word.
+        """
+        if not self.instruction:
+            raise ContractError(refuse("reasoning", "no instruction", "one to reason about"))
+        words = text.split()
+        for count in range(len(words), 0, -1):
+            shorter = " ".join(words[:count])
+            try:
+                with within_memory(self.backbone.model_id):
+                    batch = self.backbone.encode_texts([f"{self.instruction}. {shorter}"])
+            except ContractError:
+                continue
+            self._more = {name: value[0] for name, value in batch.items()}
+            self.reasoning = shorter
+            return shorter
+        raise ContractError(refuse("reasoning", f"{text!r}", f"room for a word of it after {self.instruction!r}"))
 
     def look(self, stamp_ns: int, rgb: NDArray[np.uint8], sound: SoundSince | None = None) -> dict[str, FloatArray]:
         """Return all tensors of the newest picture, or of the stream that it ends.
@@ -60,7 +86,8 @@ class Looking:
                     if stamp_ns <= self._watched_ns or (sound is not None and sound.broken):
                         backbone.clear()  # the clock was set back or sound is missing: what was before is not of now
                     self._watched_ns = stamp_ns
-                    return backbone.watch(stamp_ns, rgb, self.instruction, None if sound is None else sound.take())
+                    heard = None if sound is None else sound.take()
+                    return {**backbone.watch(stamp_ns, rgb, self.instruction, heard), **self._more}
                 seen = {name: value[0] for name, value in backbone.encode_images(rgb[None]).items()}
         except ContractError:
             if sound is not None:
@@ -69,7 +96,7 @@ class Looking:
         except MemoryShort:
             self.forget()
             raise
-        return {**self._wordless(), **self._words, **seen}
+        return {**self._wordless(), **self._words, **self._more, **seen}
 
     def forget(self) -> None:
         """Give up what is remembered of the stream."""

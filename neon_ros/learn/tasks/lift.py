@@ -175,7 +175,9 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     out = (at * outward).sum(2)  # (B, 2)
     aside = np.linalg.norm(at - out[..., None] * outward, axis=2)
     level = np.abs(moment.palm[..., 2] - height[:, None])
-    beside = (aside < 0.025) & (level < 0.045) & (out > reach[:, None] - 0.01)
+    # At the height of the grip before closing; one that slips a little in the grip is still one.
+    closed = np.clip((reach[:, None] + _PALM + _CLEAR - 0.010 - out) / 0.030, 0.0, 1.0)
+    beside = (aside < 0.025) & (level < 0.015 + 0.045 * closed) & (out > reach[:, None] - 0.01)
     ready = beside.all(1)
     gripped = ready & (out < reach[:, None] + _PALM + 0.026).all(1)
     # On the way: above the station until over it, then down to the height of the grip.

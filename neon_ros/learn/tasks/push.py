@@ -89,13 +89,14 @@ class Push:
     def sample(self, seed: int, purpose: str = "train", held: Sequence[str] = ()) -> TabletopScene:
         """Return the scene of ``seed``.
 
-        The things beside the mark are no balls: a ball that is pushed rolls away, and where it stops says nothing.
+        The things beside the mark are no balls and no bars: a ball that is pushed rolls away, and where it stops says
+        nothing; a bar turns under the thumb and takes the hand aside.
         """
         scene, rng = begin(self.name, seed, purpose, held)
         while True:
             names, target = sample_pairs(rng, scene.pairs)
             order = [target, *(i for i in rng.permutation(3).tolist() if i != target)]
-            if names[order[0]][1] == "ball" or names[order[1]][1] == "ball":
+            if any(names[index][1] in ("ball", "bar") for index in order[:2]):
                 continue
             things = list(sample_objects(rng, names))
             mark = self.area.draw(rng, "places" in scene.held)
@@ -127,10 +128,9 @@ class Push:
 
 
 def _beside(thing: SceneObject, mark: tuple[float, float], sign: float, rng: np.random.Generator) -> SceneObject:
-    """Return ``thing`` on one side of the mark, a bar lying across the way."""
+    """Return ``thing`` on one side of the mark."""
     away, angle = float(rng.uniform(*_AWAY)), float(rng.uniform(-0.35, 0.35))
-    yaw = float(rng.uniform(-0.4, 0.4)) if thing.shape == "bar" else thing.yaw
-    return replace(thing, x=mark[0] + away * np.sin(angle), y=mark[1] + sign * away * np.cos(angle), yaw=yaw)
+    return replace(thing, x=mark[0] + away * np.sin(angle), y=mark[1] + sign * away * np.cos(angle))
 
 
 def extent(moment: Moment, direction: Array) -> Array:

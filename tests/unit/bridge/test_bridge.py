@@ -24,9 +24,9 @@ from neon_ros.bridge.features import (
 )
 from neon_ros.bridge.guard import error_of, report_facts, report_to_msg
 from neon_ros.bridge.markers import (
+    MarkerMessages,
+    PathMessage,
     Solid,
-    markers_to_msg,
-    path_to_msg,
     solids_from_msg,
     solids_to_msg,
     trajectory_to_msg,
@@ -322,18 +322,30 @@ def test_scene_returns() -> None:
 @pytest.mark.parametrize("kind", ["line", "spheres", "arrow", "text"])
 def test_markers_keep_their_points_colours_and_life(kind: str) -> None:
     points, colors = np.array([[0.0, 0, 0], [1, 2, 3]]), np.array([[1.0, 0.5, 0.0, 1.0], [0, 0, 1, 0.5]])
-    (msg,) = markers_to_msg(STAMP_NS, [Marker("ns", 3, kind, points, 0.02, colors, "words")]).markers
+    (msg,) = MarkerMessages().array(STAMP_NS, [Marker("ns", 3, kind, points, 0.02, colors, "words")]).markers
     assert (msg.ns, msg.id, msg.header.frame_id) == ("ns", 3, "pelvis")
     assert msg.lifetime.sec + msg.lifetime.nanosec * 1e-9 == pytest.approx(0.5)
     assert (len(msg.points), len(msg.colors)) == ((0, 0) if kind == "text" else (2, 2))
     assert max(msg.scale.x, msg.scale.y, msg.scale.z) > 0
 
 
+def test_a_marker_that_is_written_again_says_only_the_new() -> None:
+    write, color = MarkerMessages(), np.array([[1.0, 0.5, 0.0, 1.0]])
+    first = Marker("ns", 3, "line", np.arange(9.0).reshape(3, 3), 0.02, color, "old", lifetime=2.0)
+    second = Marker("ns", 3, "line", np.ones((2, 3)), 0.03, np.repeat(color[:, ::-1], 2, axis=0), "new")
+    write.array(STAMP_NS, [first])
+    (again,) = write.array(STAMP_NS + 1, [second]).markers
+    assert again == MarkerMessages().array(STAMP_NS + 1, [second]).markers[0]
+
+
 def test_a_path_is_stamped_step_by_step() -> None:
-    path = path_to_msg(STAMP_NS, np.arange(9.0).reshape(3, 3), 0.02)
+    path = PathMessage().path(STAMP_NS, np.arange(9.0).reshape(3, 3), 0.02)
     stamps = [nanoseconds_of(pose.header.stamp) - STAMP_NS for pose in path.poses]
     assert stamps == [0, 20_000_000, 40_000_000]
     assert path.poses[2].pose.position.z == 8.0
+    ways = PathMessage()
+    ways.path(STAMP_NS, np.ones((5, 3)), 0.02)
+    assert ways.path(STAMP_NS, np.arange(9.0).reshape(3, 3), 0.02) == path
 
 
 def test_what_an_operator_must_see_is_an_error_for_a_while() -> None:
@@ -431,7 +443,7 @@ def test_the_mac_covers_every_bit_of_the_message() -> None:
 def test_solid_markers_keep_place_size_and_turn(kind: str) -> None:
     wxyz, color = np.array([0.5, 0.5, -0.5, 0.5]), np.array([[0.1, 0.2, 0.3, 0.4]])
     marker = Marker("ghost", 1, kind, np.array([[1.0, 2.0, 3.0]]), 0.0, color, size=(0.1, 0.2, 0.3), wxyz=wxyz)
-    (msg,) = markers_to_msg(STAMP_NS, [marker]).markers
+    (msg,) = MarkerMessages().array(STAMP_NS, [marker]).markers
     o, p, s = msg.pose.orientation, msg.pose.position, msg.scale
     assert [o.w, o.x, o.y, o.z] == wxyz.tolist() and [p.x, p.y, p.z] == [1.0, 2.0, 3.0]
     assert [s.x, s.y, s.z] == [0.1, 0.2, 0.3] and not msg.points and msg.color.a == pytest.approx(0.4)

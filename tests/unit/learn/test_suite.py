@@ -66,6 +66,10 @@ def test_the_expert_of_each_task_passes(task: str) -> None:
     assert result.dropped == 0
 
 
+def test_hands_do_not_close_before_both_are_at_the_height_of_the_grip() -> None:
+    assert examiner("lift").episode(examiner("lift").expert(), SuiteConfig("lift", seed=1), 20).verdict == "success"
+
+
 def test_touch_is_the_exam_that_it_was() -> None:
     old = Examiner()
     was = old.episode(old.expert(), EvalConfig(seed=5), 1)

@@ -23,19 +23,20 @@ from neon_ros.show.labels import (
     latency_markers,
     limit_markers,
     said_markers,
+    stacked,
     state_marker,
 )
 from neon_ros.show.markers import LIFETIME, Marker, prediction_markers, trail_markers, velocity_marker
 from neon_ros.show.palette import time_ramp
 from neon_ros.show.panel import Latency
-from neon_ros.show.prediction import Prediction, along
+from neon_ros.show.prediction import Prediction, along, dashes
 
 
 def _prediction(offset: float = 0.0) -> Prediction:
     paths = np.zeros((3, 16, 3))
     paths[0, :, 0] = np.linspace(0, 0.3, 16) + offset
     paths[1, :, 1] = -np.linspace(0, 0.3, 16) - offset
-    return Prediction(np.zeros((16, 29)), paths, np.arange(16) * 0.02, {}, np.zeros(3))
+    return Prediction(np.zeros((16, 29)), paths, np.arange(16) * 0.02, {}, np.zeros(3), {})
 
 
 def _of(markers: list[Marker], namespace: str) -> list[Marker]:
@@ -50,6 +51,7 @@ def test_palms_and_torso_have_paths_and_the_palms_the_time_of_their_end() -> Non
     np.testing.assert_allclose(left.points[-1], [0.3, 0, 0])
     assert left.colors[:, :3].sum(axis=1).argmin() == 0, "dark is now"
     assert (np.diff(left.colors[:, :3].sum(axis=1)) > 0).all(), "and lighter with time"
+    np.testing.assert_allclose(_of(markers, "predicted_steps")[0].points[:, 0], [0.0, 0.1, 0.2, 0.3])  # 1 m/s along x
     assert [m.text for m in _of(markers, "predicted_end")] == ["left +0.30 s", "right +0.30 s"]
     assert not _of(markers, "previous_path")
 
@@ -58,7 +60,25 @@ def test_the_previous_chunk_is_grey_and_everything_vanishes_with_the_policy() ->
     markers = prediction_markers(_prediction(), _prediction(0.1), (0.05, 0.13))
     previous = _of(markers, "previous_path")
     assert len(previous) == 3 and all(np.ptp(m.colors[0, :3]) == 0 for m in previous)
+    assert [m.kind for m in previous] == ["lines"] * 3 and len(previous[0].points) == 16, "and dashed"
     assert all(m.lifetime == LIFETIME and m.frame == "pelvis" for m in markers)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 15, 16])
+def test_a_dashed_path_leaves_every_second_piece_out(steps: int) -> None:
+    path = np.arange(3.0 * steps).reshape(steps, 3)
+    pieces = dashes(path)
+    assert pieces.shape == (steps // 2, 2, 3)
+    np.testing.assert_allclose(pieces[:, 1] - pieces[:, 0], 3.0)
+
+
+def test_labels_of_one_place_stand_one_above_the_other() -> None:
+    waist, shoulder, far = np.zeros(3), np.array([0.1, 0.0, 0.01]), np.array([0.5, 0.0, 0.0])
+    first, second, third, alone = stacked([waist, waist, shoulder, far], 0.05)
+    assert sorted([first[2], second[2], third[2]]) == pytest.approx([0.0, 0.05, 0.1])
+    np.testing.assert_allclose(alone, far)
+    assert not waist.any(), "what was given stays as it was"
+    assert stacked([], 0.05) == []
 
 
 def test_the_blend_window_lies_on_the_new_path() -> None:

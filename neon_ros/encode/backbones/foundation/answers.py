@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,6 +34,7 @@ def continued(
     token: Callable[[int, int], Segment],
     stop: frozenset[int],
     most: int,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> list[int]:
     """Return the likeliest tokens after a window, one after the other.
 
@@ -39,9 +43,12 @@ def continued(
     :param token: makes a segment of a token and its position.
     :param stop: tokens that end the answer.
     :param most: tokens.
+    :param wanted: tells whether to go on; asked before each token.
     """
     reader, said, window = PrefixReader(whole.model.language_model), [], list(segments)
     for _ in range(most):
+        if not wanted():
+            break
         state = reader.read(window)[-1][-1]
         likeliest = int(whole.lm_head(state).argmax())
         if likeliest in stop:
@@ -49,6 +56,27 @@ def continued(
         said.append(likeliest)
         window.append(token(likeliest, following(window)))
     return said
+
+
+def embedded(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the same segments with their tokens made now, so that reading them asks for nothing that may change."""
+    return [replace(segment, embed=partial(_same, segment.embed())) for segment in segments]
+
+
+def _same(made: Any) -> Any:
+    return made
+
+
+@contextmanager
+def aside(device: torch.device) -> Iterator[None]:
+    """Let what runs inside wait for what was computed so far, and then not stand in the way of the features."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.default_stream(device))
+    with torch.cuda.stream(stream):
+        yield
 
 
 def following(segments: Sequence[Segment]) -> int:

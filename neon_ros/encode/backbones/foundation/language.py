@@ -6,7 +6,7 @@ import copy
 import hashlib
 from abc import abstractmethod
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neon_ros.contracts import FloatArray
-from neon_ros.encode.backbones.foundation.answers import continued, first_layers, following
+from neon_ros.encode.backbones.foundation.answers import aside, continued, embedded, first_layers, following
 from neon_ros.encode.backbones.foundation.folder import find_folder, fingerprint, require_model, weight_files
 from neon_ros.encode.backbones.foundation.loading import (
     Progress,
@@ -217,28 +217,44 @@ class VideoLanguage(SingleViews):
         self._seen.clear()
 
     def answer(self, question: str = "", most: int = 48) -> str:
-        """Return what the model says of the stream so far: a reply to speak, or reasoning to act on.
+        """Return what the model says of the stream so far: a reply to speak, or reasoning to act on; see :meth:`asked`.
 
         :param question: after the pictures; empty leaves it with the instruction.
         :param most: word pieces of the answer.
+        """
+        return self.asked(question, most)(lambda: True)
+
+    def asked(self, question: str = "", most: int = 48) -> Callable[[Callable[[], bool]], str]:
+        """Return what makes the answer about the stream so far, see :class:`AnsweringBackbone`.
+
         :raises ConfigError: when it was loaded without ``answers``.
         :raises ContractError: on a question that cannot be read, or before the first picture.
         """
-        if self._whole is None:
+        whole = self._whole
+        if whole is None:
             raise ConfigError(refuse("answer", f"{self.name} without its last layers", "the option answers"))
         if self._newest is None:
             raise ContractError(refuse("answer", "no picture", "at least one picture watched"))
-        window, words = self._segments(self._newest), self.words
+        words = self.words
+        asked = words.instruction(question, TEXT_TOKENS) if question else []
+        window = self._segments(self._newest)
         for tokens in self._closed(self._newest):
             at = following(window)
             window += [self._tokens("template", [words.special(token)], at) for token in tokens]
-        asked = words.instruction(question, TEXT_TOKENS) if question else []
         start, end = words.special("<|im_start|>"), words.special("<|im_end|>")
         turn = [*asked, end, *words.plain("\n"), start, *words.plain("assistant\n")]
         window.append(self._tokens("template", turn, following(window)))
         with within_memory(self.name):
-            said = continued(self._whole, window, lambda i, at: self._tokens("answer", [i], at), frozenset({end}), most)
-        return words.text(said)
+            window = embedded(window)  # the pictures' tokens are at hand now, and forgotten soon
+
+        def token(number: int, at: int) -> Segment:
+            return self._tokens("answer", [number], at)
+
+        def say(wanted: Callable[[], bool]) -> str:
+            with within_memory(self.name), aside(self.device):
+                return words.text(continued(whole, window, token, frozenset({end}), most, wanted))
+
+        return say
 
     def _closed(self, observation: Observation) -> Sequence[Sequence[str]]:
         """Return the special tokens that end pictures and sound; those of one group stand at one position."""

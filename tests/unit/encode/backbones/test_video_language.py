@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,23 @@ def chat(folder: Path, words: str, media: Sequence[str], system: str) -> Any:
     return torch.tensor([tokenizer(text)["input_ids"]])
 
 
+def generated(model: Any, inputs: dict[str, Any], count: int) -> list[int]:
+    """Return the next tokens, as ``generate`` of transformers says them."""
+    with torch.no_grad():
+        ids = model.generate(**inputs, do_sample=False, max_new_tokens=count, min_new_tokens=count)
+    return list(ids[0, inputs["input_ids"].shape[1] :].tolist())
+
+
 def plain_cosmos(
-    folder: Path, window: Observation, backbone: Any, after: str = "", said: Sequence[int] = (), layer: int = 0
-) -> tuple[Any, Any]:
-    """Return ids and states after a layer, of the whole window at once, as transformers computes them."""
+    folder: Path,
+    window: Observation,
+    backbone: Any,
+    after: str = "",
+    said: Sequence[int] = (),
+    layer: int = 0,
+    generate: int = 0,
+) -> Any:
+    """Return ids and states after a layer, of the whole window at once, or the next tokens, as transformers does."""
     from neon_ros.encode.backbones.foundation.cosmos_reason import SYSTEM
 
     model = published("Qwen3VLForConditionalGeneration", folder)
@@ -83,22 +97,30 @@ def plain_cosmos(
     ]
     ids = torch.cat([chat(folder, window.instruction, [*media, after], SYSTEM), torch.tensor([said]).long()], dim=1)
     pixels = np.concatenate([backbone.layout.patches(backbone.layout.fit(f.rgb)) for f in window.frames])
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "pixel_values_videos": torch.from_numpy(pixels),
+        "video_grid_thw": torch.tensor([[len(window.frames), *backbone.layout.grid]]),
+        "mm_token_type_ids": 2 * (ids == model.config.video_token_id).int(),
+    }
+    if generate:
+        return generated(model, inputs, generate)
     with torch.no_grad():
-        output = model(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            pixel_values_videos=torch.from_numpy(pixels),
-            video_grid_thw=torch.tensor([[len(window.frames), *backbone.layout.grid]]),
-            mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
-            output_hidden_states=True,
-        )
+        output = model(**inputs, output_hidden_states=True)
     return ids[0], output.hidden_states[layer or backbone.layer][0]
 
 
 def plain_omni(
-    folder: Path, window: Observation, backbone: Any, after: str = "", said: Sequence[int] = (), layer: int = 0
-) -> tuple[Any, Any]:
-    """Return ids and states after a layer, of the whole window at once, as transformers computes them."""
+    folder: Path,
+    window: Observation,
+    backbone: Any,
+    after: str = "",
+    said: Sequence[int] = (),
+    layer: int = 0,
+    generate: int = 0,
+) -> Any:
+    """Return ids and states after a layer, of the whole window at once, or the next tokens, as transformers does."""
     from neon_ros.encode.backbones.foundation.qwen_omni import SYSTEM
 
     model = published("Qwen2_5OmniThinkerForConditionalGeneration", folder)
@@ -121,17 +143,18 @@ def plain_omni(
     media = [around[0], *pieces, around[1] or "<|vision_eos|>", after]
     ids = torch.cat([chat(folder, window.instruction, media, SYSTEM), torch.tensor([said]).long()], dim=1)
     pixels = np.concatenate([backbone.layout.patches(backbone.layout.fit(f.rgb)) for f in window.frames])
+    inputs |= {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "pixel_values_videos": torch.from_numpy(pixels),
+        "video_grid_thw": torch.tensor([[len(window.frames), *backbone.layout.grid]]),
+        "video_second_per_grid": torch.tensor([period]),
+        "use_audio_in_video": window.sound is not None,
+    }
+    if generate:
+        return generated(model, inputs, generate)
     with torch.no_grad():
-        output = model(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            pixel_values_videos=torch.from_numpy(pixels),
-            video_grid_thw=torch.tensor([[len(window.frames), *backbone.layout.grid]]),
-            video_second_per_grid=torch.tensor([period]),
-            use_audio_in_video=window.sound is not None,
-            output_hidden_states=True,
-            **inputs,
-        )
+        output = model(**inputs, output_hidden_states=True)
     return ids[0], output.hidden_states[layer or backbone.layer][0]
 
 
@@ -366,12 +389,27 @@ def test_an_answer_is_the_likeliest_of_the_whole_model(
 
     model, said = published(kind, folder), []
     after = "why?<|im_end|>\n<|im_start|>assistant\n"
+    end = backbone.words.special("<|im_end|>")
     for _ in range(6):
         with torch.no_grad():
             said.append(int(model.lm_head(plain(folder, window, backbone, after, said, -1)[1][-1]).argmax()))
-    end = backbone.words.special("<|im_end|>")
+    assert plain(folder, window, backbone, after, generate=6)[: len(said)] == said  # as generate() of transformers
     said = said[: said.index(end)] if end in said else said
     assert backbone.answer("why?", 6) == backbone.words.text(said)
+
+    # An answer that was begun is about its window, whatever is watched, forgotten or asked meanwhile.
+    say, wanted = backbone.asked("why?", 6), backbone.words.text(said)
+    pieces = iter([True, True, False])
+    assert backbone.asked("why?", 6)(lambda: next(pieces)) == backbone.words.text(said[:2])
+    with ThreadPoolExecutor(1) as beside:
+        talk = beside.submit(lambda: [say(lambda: True) for _ in range(4)])
+        for number in range(3, 9):
+            fast = backbone.watch(number * SECOND // 2, picture(number), WORDS)
+            alone = short.watch(number * SECOND // 2, picture(number), WORDS)
+            assert np.abs(fast["vision"] - alone["vision"]).max() < 1e-5
+        backbone.clear()
+    assert talk.result() == [wanted] * 4
+    backbone.watch(0, picture(0), WORDS)
     with pytest.raises(ContractError, match=r"instruction: got 33 tokens"):
         backbone.answer("w" * 33)
     with pytest.raises(ConfigError, match=f"answer: got {name} without its last layers; allowed: the option answers"):
