@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, Argument] = {
         Argument("head", "action head, see docs/heads.md; hold keeps the joints where they are", "mlp", HEADS),
         Argument("mode", "joints that the policy moves", "upper_body", ("arms_only", "upper_body", "whole_body")),
         Argument("checkpoint", "folder of the head's checkpoint; auto takes the shipped one of the head", AUTO),
+        Argument("draft", "head, or folder of a checkpoint, that drafts for flow_matching or dit; auto is none", AUTO),
         Argument("runtime", "what runs the head: ONNX Runtime or torch", "ort", ("ort", "torch")),
         Argument("provider", "processor that runs the head", "cpu", ("cpu", "cuda", "tensorrt")),
         Argument("composed", "run the ROS nodes in one container process", "false", BOOL),

@@ -117,12 +117,14 @@ def resolve(given: Mapping[str, str], entry: str = "g1_bringup") -> dict[str, st
         "rviz": lambda: BOOL[shutil.which("rviz2") is None or not any(map(os.environ.get, SCREENS))],
         "key_file": lambda: "",
         "audit_folder": lambda: "",
+        "draft": lambda: "",
     }
     for name, default in automatic.items():
         if values[name] == AUTO:
             values[name] = default()
             if ARGUMENTS[name].numbers:
                 _check_argument(ARGUMENTS[name], values[name])
+    values["draft"] = shipped_checkpoint(values["draft"]) or values["draft"]
     _check_together(values, ENTRIES[entry][1])
     return values
 
@@ -274,7 +276,9 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     yield node("proprio_encoder", policy)
     yield node("lidar_encoder", policy, points)
     yield node("eef_encoder", policy)
-    yield node("action_head", {**policy, **signing, "runtime": values["runtime"], "provider": values["provider"]})
+    running = {"runtime": values["runtime"], "provider": values["provider"]}
+    drafting = {"draft": values["draft"]} if values["draft"] else {}
+    yield node("action_head", {**policy, **signing, **running, **drafting})
     if values["hearing"] == "true" or everything:
         yield node("hearing", {})
         if not sim:

@@ -120,6 +120,9 @@ def test_auto_arguments() -> None:
     assert (values["network_interface"], values["robot_domain"], values["ros_domain"]) == ("lo", "1", "0")
     assert values["checkpoint"].endswith("checkpoints/mlp_touch")
     assert resolve({"head": "hold"})["checkpoint"] == ""
+    assert values["draft"] == ""
+    assert resolve({"draft": "mlp"})["draft"].endswith("checkpoints/mlp_touch")
+    assert resolve({"draft": "/some/folder"})["draft"] == "/some/folder"
     real = resolve({"robot": "real", "network_interface": "lo"})
     assert (real["robot_domain"], real["ros_domain"]) == ("0", "10")
 
