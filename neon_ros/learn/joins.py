@@ -25,6 +25,8 @@ EXECUTED = 8
 """Steps of a chunk that synchronous execution takes before it looks again: half, as is usual with chunks of 16."""
 NEWER = 0.01
 """Temporal ensembling weighs the i-th oldest of the chunks by exp(-0.01 i) (Zhao et al., arXiv 2304.13705)."""
+TAPER = 5
+"""Last steps of a chunk over which its weight falls to nothing: the mean would jump where a chunk ends."""
 _STILL = TimelineConfig(fade=0.02, longest_fade=0.02)
 
 
@@ -136,9 +138,9 @@ class Averaged(Join):
         total, weights = np.zeros((len(steps), values.shape[1])), np.zeros((len(steps), 1))
         for index, (since, chunk) in enumerate(self._chunks):
             at = (now + steps * STEP_DT - since) / STEP_DT
-            covers = at <= len(chunk) - 1 + 1e-6
+            left = len(chunk) - at  # steps until it ends
             read = _read(chunk, np.clip(at, 0, len(chunk) - 1))
-            weight = np.exp(-NEWER * index) * covers[:, None]
+            weight = np.exp(-NEWER * index) * (np.clip(left / TAPER, 0.0, 1.0) * (left > 1.0 - 1e-6))[:, None]
             total, weights = total + weight * read, weights + weight
         mean = total / weights
         joints = output.q.shape[1]

@@ -8,7 +8,7 @@ import pytest
 from neon_ros.act.policy import HeadOutput
 from neon_ros.errors import ConfigError
 from neon_ros.learn.drive import STEP_DT
-from neon_ros.learn.joins import EXECUTED, JOINS, NEWER, join_of
+from neon_ros.learn.joins import EXECUTED, JOINS, NEWER, TAPER, join_of
 
 LATENCY = 0.2
 
@@ -55,10 +55,9 @@ def test_averaging_weighs_all_chunks_that_reach_a_time() -> None:
     first = join.arrived(line(0.0, 1.0, 0.0), 0.0, 0.2)
     assert first.q == pytest.approx(1.0, abs=1e-6)
     second = join.arrived(line(0.0, 3.0, 0.1), 0.1, 0.3)
-    newer = np.exp(-NEWER)
-    both = (1.0 + 3.0 * newer) / (1.0 + newer)
+    older, newer = 1.0 / TAPER, np.exp(-NEWER)  # the first chunk ends one step later
     assert second.start == 0.3
-    assert second.q[0] == pytest.approx(both, abs=1e-6)  # the first chunk ends at 0.30
+    assert second.q[0] == pytest.approx((1.0 * older + 3.0 * newer) / (older + newer), abs=1e-6)
     assert second.q[1:] == pytest.approx(3.0, abs=1e-6)
 
 
