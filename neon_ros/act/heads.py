@@ -53,7 +53,7 @@ class Head(Protocol):
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
         prefix: ArrayLike | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> HeadOutput:
         """Return the chunk for one capture."""
         ...
@@ -103,7 +103,7 @@ class HoldHead:
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
         prefix: ArrayLike | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> HeadOutput:
         """Return the held joints at every step, and no base velocity.
 

@@ -155,7 +155,7 @@ class Policy:
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
         prefix: ArrayLike | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> HeadOutput:
         """Return the chunk for one capture.
 
@@ -169,7 +169,8 @@ class Policy:
         :param age: seconds since the capture of backbone, lidar, proprio, eef (4,); capped at :data:`MAX_AGE`.
         :param prefix: the first K steps as they are already being executed (K, J) [rad], at most H; the chunk goes on
             from them.  A head that was not trained for it ignores it.
-        :param seed: of the noise that a chunk begins from; the same seed gives the same chunk.
+        :param seed: of the noise that a chunk begins from; the same seed gives the same chunk.  ``None`` begins from no
+            noise, in the middle of what is likely: smoother and nearer to the demonstrations (docs/heads.md).
         :raises ContractError: on a wrong shape, a value that is not finite, a negative age, or an output not finite.
         """
         feed = self.feed(q, vision, text, text_mask, proprio, lidar, eef, age)
@@ -182,9 +183,11 @@ class Policy:
         gate = output["gate"][0] if "gate" in output else None
         return HeadOutput(output["q_chunk"][0], output["base_velocity"][0], gate)
 
-    def noise(self, seed: int) -> NDArray[np.float32]:
-        """Return the noise (1, H, J + 3) that ``seed`` stands for."""
+    def noise(self, seed: int | None) -> NDArray[np.float32]:
+        """Return the noise (1, H, J + 3) that ``seed`` stands for; zeros for ``None``."""
         shape = (1, self.manifest.horizon, len(self.manifest.joint_names) + 3)
+        if seed is None:
+            return np.zeros(shape, dtype=np.float32)
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
     def feed(

@@ -91,7 +91,7 @@ class SpeculativePolicy:
         eef: ArrayLike | None = None,
         age: ArrayLike = (0.0, 0.0, 0.0, 0.0),
         prefix: ArrayLike | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> HeadOutput:
         """Return the draft when it passes, else the accurate head's chunk; see :meth:`Policy.act`.
 

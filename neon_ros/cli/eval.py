@@ -33,8 +33,9 @@ colour-shape pairs and sentences that training never showed.  Evaluation seeds n
   --variants    some of: plain, latency_100, latency_200, camera_noise, no_lidar, no_proprio, no_eef, pushed_robot,
                 pushed_thing
   --held        some of: pairs, phrases, lighting, places; what training never showed
-  --joins       how chunks that come late are joined, some of: aligned (ours), committed (and the policy is told what is
-                decided already), synchronous, naive, averaged
+  --joins       how chunks that come late are joined, some of: aligned (ours), fresh (and the joints are those of the
+                moment when the picture's features arrive), committed (and the policy is told what is decided already),
+                synchronous, naive, averaged
   --draft       checkpoint of a cheap head that drafts for the policy; --tolerance: what is accepted of it [rad]
   --write       also write the tables as a page, with command, machine, date and versions
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neon_ros.errors import ConfigError, refuse
-from neon_ros.learn.agents import Agent, ExpertAgent, Senses
+from neon_ros.learn.agents import Agent, Array, ExpertAgent, Senses
 from neon_ros.learn.drive import Drive
 from neon_ros.learn.expert import Expert
 from neon_ros.learn.language import SPLITS, Instruction, sample_sentence
@@ -155,19 +155,19 @@ class Examiner:
 
     def sense(self, scene: TouchScene, lidar: Mid360, scan: int, rng: np.random.Generator, sentence: str) -> Senses:
         """Return what the robot senses now."""
-        world = self.world
-        cloud = valid_returns(lidar.scan(world.data, scan)[:, :3]).points
-        q = world.q
-        return Senses(
-            picture=scene.exposure.expose(self.camera.render(world.data), rng),
-            cloud=transformed(cloud, self._torso_from_lidar),
-            q=q,
-            dq=world.dq,
-            gravity=world.gravity(),
-            gyroscope=world.gyroscope(),
-            palms=np.stack([pose_from_matrix(pose) for pose in self.kinematics.palms(q)]),
-            sentence=sentence,
-        )
+        cloud = valid_returns(lidar.scan(self.world.data, scan)[:, :3]).points
+        picture = scene.exposure.expose(self.camera.render(self.world.data), rng)
+        return Senses(picture, transformed(cloud, self._torso_from_lidar), *self._body(), sentence)
+
+    def feel(self, seen: Senses) -> Senses:
+        """Return what was seen, and the robot's own state as it is now."""
+        return Senses(seen.picture, seen.cloud, *self._body(), seen.sentence, seen.missing)
+
+    def _body(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Return joints, their velocities, gravity, turn rate and palms."""
+        world, q = self.world, self.world.q
+        palms = np.stack([pose_from_matrix(pose) for pose in self.kinematics.palms(q)])
+        return q, world.dq, world.gravity(), world.gyroscope(), palms
 
 
 def evaluate(

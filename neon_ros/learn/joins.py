@@ -47,6 +47,8 @@ class Join(ABC):
     timeline = TimelineConfig()
     """How the guard fades what is left between two chunks."""
 
+    fresh = False
+    """Whether the head answers when the features of the picture are there, with the joints of that moment."""
     most = 16
     """Committed steps that the policy was trained to be given."""
 
@@ -75,6 +77,16 @@ class Aligned(Join):
     def arrived(self, output: HeadOutput, captured: float, now: float) -> Handed:
         """Return the chunk at its capture."""
         return Handed(output.q, output.base_velocity, captured)
+
+
+class Fresh(Aligned):
+    """Ours for a slow backbone: what the picture showed, late as it is, with the joints as they are by then.
+
+    A head takes a millisecond; what is late is the backbone.  A chunk that begins where the robot is needs no guess of
+    what the robot did meanwhile (cf. future-state awareness, arXiv 2512.01031).
+    """
+
+    fresh = True
 
 
 class Committed(Aligned):
@@ -157,6 +169,7 @@ def _read(chunk: Array, at: Array) -> Array:
 
 JOINS: dict[str, type[Join]] = {
     "aligned": Aligned,
+    "fresh": Fresh,
     "committed": Committed,
     "synchronous": Synchronous,
     "naive": Naive,

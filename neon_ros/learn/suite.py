@@ -19,7 +19,7 @@ from neon_ros.errors import ConfigError, Refused, refuse
 from neon_ros.learn.agents import PolicyAgent, Senses
 from neon_ros.learn.drive import Drive
 from neon_ros.learn.evaluate import CHUNK_PERIOD, Examiner, sit
-from neon_ros.learn.joins import Handed, join_of
+from neon_ros.learn.joins import Handed, Join, join_of
 from neon_ros.learn.language import HANDS, Instruction, sample_sentence
 from neon_ros.learn.statistics import EpisodeResult, EvalResult
 from neon_ros.learn.tasks import task_of
@@ -226,19 +226,20 @@ class SuiteExaminer:
                 track.add(world.palms(), drive.command.dq, drive.command.base_velocity)
             return judge.update(interval, world.facts()) is None
 
-        on_the_way: list[tuple[int, float, HeadOutput]] = []
+        on_the_way: list[tuple[int, float, Callable[[], HeadOutput]]] = []
         tick, period = 0, round(CHUNK_PERIOD / world.dt)
         while judge.verdict is None:
             captured = drive.now
             if join.looks(captured, bool(on_the_way)):
-                output = agent.decide(sense, join.committed(captured, world.q[drive.rows]))
-                on_the_way.append((tick + round(variant.latency / world.dt), captured, output))
+                answer = self._answering(agent, sense, join, captured)
+                on_the_way.append((tick + round(variant.latency / world.dt), captured, answer))
             end = tick + period
             while judge.verdict is None and tick < end:
                 arrives = on_the_way[0][0] if on_the_way else end
                 if arrives <= tick:
-                    _, since, chunk = on_the_way.pop(0)
-                    dropped += _offer(drive, join.arrived(chunk, since, drive.now))
+                    _, since, answer = on_the_way.pop(0)
+                    since = drive.now if join.fresh else since
+                    dropped += _offer(drive, join.arrived(answer(), since, drive.now))
                     continue
                 until = min(arrives, end)
                 drive.run((until - tick) * world.dt, undecided, SAMPLE)
@@ -254,6 +255,16 @@ class SuiteExaminer:
             track.reaction(interval),
             dropped,
         )
+
+    def _answering(
+        self, agent: SuiteAgent, sense: Callable[[], Senses], join: Join, captured: float
+    ) -> Callable[[], HeadOutput]:
+        """Return what gives the answer to this capture when it arrives."""
+        if not join.fresh:
+            output = agent.decide(sense, join.committed(captured, self.world.q[self.drive.rows]))
+            return lambda: output
+        seen = sense()
+        return lambda: agent.decide(lambda: self._examiner.feel(seen))
 
 
 def _offer(drive: Drive, chunk: Handed) -> int:

@@ -70,6 +70,8 @@ def test_an_average_of_parts_of_one_line_is_that_line() -> None:
 
 
 def test_an_unknown_way_is_refused() -> None:
-    with pytest.raises(ConfigError, match="join: got jump; allowed: aligned, committed, synchronous, naive, averaged"):
+    with pytest.raises(
+        ConfigError, match="join: got jump; allowed: aligned, fresh, committed, synchronous, naive, averaged"
+    ):
         join_of("jump")
     assert next(iter(JOINS)) == "aligned"
