@@ -76,7 +76,7 @@ def test_what_everything_depends_on_is_vital_and_the_rest_is_not() -> None:
 
 def test_perception_yields_to_what_keeps_the_robot_moving() -> None:
     niceness = {p.name: p.niceness for p in build({}).processes}
-    assert niceness["motor"] < niceness["g1_command"] < niceness["backbone"]
+    assert niceness["motor"] < niceness["g1_command"] < niceness["backbone"] < niceness["view"]
 
 
 def test_every_argument_has_a_description_and_an_allowed_default() -> None:
