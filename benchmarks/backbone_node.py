@@ -5,8 +5,8 @@
 The model is a stand-in that gives the tensors of ``compact`` at once, so that what is left is the node.  ``inside`` is
 from the start of its callback to the end of its publishing; ``through`` is from the call that publishes the picture to
 the callback that has the features, two ways through DDS and both decodings with it.  Camera and node take turns in one
-thread, so that neither waits for the other's interpreter lock.  ``own`` is the processor time of that thread inside; beyond it,
-another process had the processor, ``taken`` so many times.
+thread, so that neither waits for the other's interpreter lock.
+``own`` is the processor time of that thread inside; beyond it, another process had the processor, ``taken`` so often.
 """
 
 from __future__ import annotations
