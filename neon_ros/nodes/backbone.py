@@ -33,6 +33,11 @@ from neon_ros.sense.stream import Newest, RateLimit
 from neon_ros_msgs.msg import AudioChunk
 from neon_ros_msgs.msg import Features as FeaturesMsg
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
 PATIENCE = 3
 """Pictures in a row for which memory runs out before the node goes INACTIVE."""
 _OPTIONS = ("path", "precision", "device", "compiled", "threads")
@@ -46,6 +51,7 @@ class BackboneNode(Reporting, LifecycleNode):
 
     _looking: Looking | None = None
     _thinking: Thinking | None = None
+    _lost = _told_lost = 0
 
     def __init__(self) -> None:
         super().__init__("backbone")
@@ -109,7 +115,8 @@ class BackboneNode(Reporting, LifecycleNode):
             # As image_transport does: the name after remapping, with the transport behind it.
             kind, topic, read = CompressedImage, f"{self.resolve_topic_name(topic)}/compressed", picture_from_msg
         on_image = self.guarded(lambda msg: self._on_picture(read(msg)))
-        self._heard = [self.create_subscription(kind, topic, on_image, topics.SENSOR_IN)]
+        lost = SubscriptionEventCallbacks(message_lost=self._on_lost)
+        self._heard = [self.create_subscription(kind, topic, on_image, topics.SENSOR_IN, event_callbacks=lost)]
         # Latched for whoever spoke before this node came up, volatile for a plain `ros2 topic pub`.
         for qos in (topics.LATCHED, topics.EVERY_IN):
             on_words = self.guarded(self._on_instruction)
@@ -179,7 +186,17 @@ class BackboneNode(Reporting, LifecycleNode):
         """Return the words in force."""
         looking = self._looking
         words = {"instruction": (looking.instruction if looking else "") or "(none)"}
+        words["pictures lost"] = str(self._lost)
         return words if looking is None or self._thinking is None else {**words, "reasoning": looking.reasoning}
+
+    def problem(self) -> str:
+        """Return that pictures did not arrive whole, or that none come."""
+        new, self._told_lost = self._lost - self._told_lost, self._lost
+        few = f"{new} pictures lost on the way in the last second, see docs/middleware.md" if new else ""
+        return super().problem() or few
+
+    def _on_lost(self, event: Any) -> None:
+        self._lost += int(event.total_count_change)
 
     def _progress(self, doing: str) -> None:
         self._doing = doing

@@ -6,6 +6,7 @@ own thread with its own SingleThreadedExecutor.  ONNX Runtime, rendering and DDS
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -20,9 +21,12 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from neon_ros.errors import NeonError
+from neon_ros.resources import share
 
 EXIT_REFUSED = 2
 """Exit code when parameters, files or the robot were refused at the start; 1 is for a crash."""
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS 3 and 2 look for their settings."""
 CLOSE_TIMEOUT = 2.0
 """Longest wait for a node to finish what it is doing [s]."""
 
@@ -51,6 +55,12 @@ class _Lane(threading.Thread):
             self.node.destroy_node()  # here, because an OpenGL context belongs to the thread that made it
 
 
+def make_room() -> None:
+    """Give Fast DDS the shared memory that a raw picture needs, unless somebody has settings of their own."""
+    if not any(name in os.environ for name in PROFILES):
+        os.environ |= dict.fromkeys(PROFILES, str(share("config/fastdds.xml")))
+
+
 def run(factories: Mapping[str, Callable[[], Node]], arguments: Sequence[str] | None = None) -> int:
     """Create the nodes, spin each until a signal comes or one fails, destroy them; return the exit code.
 
@@ -62,6 +72,7 @@ def run(factories: Mapping[str, Callable[[], Node]], arguments: Sequence[str] | 
     def on_signal(number: int, frame: FrameType | None) -> None:
         ended.set()
 
+    make_room()
     # rclpy's own handlers would pull the context away under a running callback.
     rclpy.init(
         args=None if arguments is None else [sys.argv[0], *arguments], signal_handler_options=SignalHandlerOptions.NO

@@ -153,15 +153,21 @@ def _taps(source: int, target: int, channels: int) -> tuple[NDArray[np.intp], ND
 
 def _yuv422_to_rgb(groups: NDArray[np.uint8], luma_first: bool) -> Image:
     """Return RGB of two-pixel groups (H, W / 2, 4) of limited-range ITU-R BT.601 video."""
-    luma, chroma = (slice(0, 4, 2), slice(1, 4, 2)) if luma_first else (slice(1, 4, 2), slice(0, 4, 2))
+    luma, chroma = ((0, 2), (1, 3)) if luma_first else ((1, 3), (0, 2))
     height, pairs, _ = groups.shape
     rgb = np.empty((height, pairs, 2, 3), dtype=np.uint8)
+    black, low, high = np.float32(0.5 - 16.0 * 1.164383), np.float32(0.0), np.float32(255.0)  # 16 is black, 0.5 rounds
     for top in range(0, height, _STRIP):  # what is between stays in the cache and is not asked of the system anew
         strip = groups[top : top + _STRIP]
-        y = np.multiply(strip[:, :, luma], np.float32(1.164383), dtype=np.float32)
-        u, v = strip[:, :, chroma].transpose(2, 0, 1).astype(np.float32) - np.float32(128.0)
-        for channel, (of_u, of_v) in enumerate(((0.0, 1.596027), (-0.391762, -0.812968), (2.017232, 0.0))):
-            # What both pixels of a group share; black is 16, and 0.5 rounds.
-            shared = u * np.float32(of_u) + v * np.float32(of_v) + np.float32(0.5 - 16.0 * 1.164383)
-            rgb[top : top + _STRIP, ..., channel] = np.clip(y + shared[:, :, None], 0.0, 255.0)
+        u, v = (strip[:, :, place].astype(np.float32) - np.float32(128.0) for place in chroma)
+        # What both pixels of a group share; each is added by itself, as rows of two are slow.
+        shared = [
+            u * np.float32(of_u) + v * np.float32(of_v) + black
+            for of_u, of_v in ((0.0, 1.596027), (-0.391762, -0.812968), (2.017232, 0.0))
+        ]
+        for side, place in enumerate(luma):
+            y = np.multiply(strip[:, :, place], np.float32(1.164383), dtype=np.float32)
+            for channel in range(3):
+                value = y + shared[channel]
+                rgb[top : top + _STRIP, :, side, channel] = value.clip(low, high, out=value)
     return rgb.reshape(height, pairs * 2, 3)

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("neon_ros_msgs.msg")
 pytest.importorskip("torch")
+import rclpy.utilities
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -163,6 +164,30 @@ def test_compressed_pictures_are_read_and_broken_ones_refused(peer: Any, running
         peer.until(lambda: "compressed image: got" in node.text, "a refusal", lambda: show(small[:60]))
         features.clear()
         peer.until(lambda: features, "features after that", lambda: show(small))
+        assert node.end() == 0
+
+
+def test_pictures_that_arrive_in_part_are_told(peer: Any, running: Any, greedy: Path) -> None:
+    """Publish pictures that do not fit into the memory that Fast DDS makes for this process, as a camera driver may."""
+    images = peer.node.create_publisher(Image, topics.IMAGE, topics.SENSOR_OUT)
+    reports = peer.listen(DiagnosticArray, topics.DIAGNOSTICS, topics.EVERY_IN)
+
+    def told(word: str) -> bool:
+        found = [s for r in reports for s in r.status if s.name == "neon_ros: backbone"]
+        return any(word in s.message for s in found) and any(
+            v.key == "pictures lost" and int(v.value) > 0 for s in found for v in s.values
+        )
+
+    if "rmw_fastrtps" not in rclpy.utilities.get_rmw_implementation_identifier():
+        pytest.skip("another middleware")
+    with running("neon_ros.nodes.backbone", "--ros-args", "-p", "backbone:=greedy", "-p", "path:=none", *STILL) as node:
+        large = shown(peer, size=(1080, 1920))
+
+        def show() -> None:
+            large.header.stamp = time_of(peer.now_ns())
+            images.publish(large)
+
+        peer.until(lambda: told("pictures lost on the way in the last second, see docs/middleware.md"), "a word", show)
         assert node.end() == 0
 
 

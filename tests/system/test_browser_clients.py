@@ -187,6 +187,18 @@ def test_twenty_clients_and_one_that_stalls_do_not_hold_the_view(view: BrowserVi
         _until(lambda: late.received[0] > 100_000, "a client that comes later and sees the robot")
 
 
+def test_a_cloud_that_comes_goes_and_comes_again_is_what_is_drawn(view: BrowserView) -> None:
+    port, cloud = int(view.address.rsplit(":", 1)[1]), np.ones((10_000, 3), np.float32)
+    with crowd(port, 1):
+        _until(lambda: view.watchers == 1, "client")
+        for step, count in enumerate((10_000, 0, 10_000, 1)):
+            view.set_points(cloud[:count])
+            view.refresh(100.0 + step)
+            drawn = view._scene._points
+            assert drawn.visible is bool(count)
+            assert not count or len(drawn.points) == len(drawn.colors) == count
+
+
 def test_a_window_taller_than_wide_is_seen_from_further_away() -> None:
     wide, tall = (SimpleNamespace(camera=SimpleNamespace(aspect=aspect, position=None)) for aspect in (1.6, 0.46))
     stand_back(wide)

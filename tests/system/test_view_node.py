@@ -41,7 +41,7 @@ class Robot:
     """Publishes what g1_command and a head publish, so that the view has something to show."""
 
     def __init__(self, peer: Any) -> None:
-        self.peer, self.sequence = peer, 0
+        self.peer, self.sequence, self.jumped_ns = peer, 0, 0
         node = peer.node
         self.joints = node.create_publisher(JointState, topics.JOINT_STATES, topics.SENSOR_OUT)
         self.commands = node.create_publisher(JointState, topics.COMMAND_JOINT_STATES, topics.SENSOR_OUT)
@@ -54,7 +54,7 @@ class Robot:
         self.report.limited_joints, self.report.limited_reasons = ["left_elbow_joint"], ["jerk"]
 
     def feel(self) -> None:
-        now = self.peer.now_ns()
+        now = self.peer.now_ns() + self.jumped_ns
         self.joints.publish(joints_to_msg(now, make_example(RobotState, now)))
         moved = np.arange(29) >= 12
         self.commands.publish(command_to_msg(now, np.full(29, 0.1), np.zeros(29), np.zeros(29), moved))
@@ -98,6 +98,10 @@ def test_a_chunk_is_seen_on_standard_topics(peer: Any, running: Any) -> None:
         assert {marker.header.frame_id for marker in every} == {"pelvis"}
         assert all(marker.lifetime.sec + marker.lifetime.nanosec > 0 for marker in every), "stale ones vanish"
         assert 'name="g1_29dof_rev_1_0"' in description[-1].data
+        said = dict(peer.node.get_publisher_names_and_types_by_node("view", "/"))
+        ours = {name for name in said if not name.startswith("/predicted/")}
+        beside = {"/rosout", "/parameter_events", "/diagnostics", "/latency", "/instruction", "/robot_description"}
+        assert ours <= beside, "nothing that moves a robot is ever published"
         robot.report.mode_machine = 15
         peer.until(lambda: 'name="g1_29dof_mode_15"' in description[-1].data, "the variant's URDF", robot.feel)
         assert node.end() == 0
@@ -123,8 +127,9 @@ def test_bad_input_degrades_the_picture_and_is_said(peer: Any, running: Any) -> 
         ):
             # A warning of one place is written every two seconds; all are counted.
             peer.until(lambda said=said: said in node.text, said, lambda p=publisher, b=bad: p.publish(b))
-        seen = len(paths)
-        peer.until(lambda: len(paths) > seen, "paths after that", robot.feel)
+        for jump in (0, -3_600_000_000_000, 7_200_000_000_000):  # the robot's clock is set back, and forth
+            robot.jumped_ns, seen = jump, len(paths)
+            peer.until(lambda seen=seen: len(paths) > seen + 2, f"paths after {jump} ns", robot.feel)
         assert node.end() == 0
         assert "Traceback" not in node.text
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shlex
 from dataclasses import fields
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -76,7 +78,7 @@ def test_what_everything_depends_on_is_vital_and_the_rest_is_not() -> None:
 
 def test_perception_yields_to_what_keeps_the_robot_moving() -> None:
     niceness = {p.name: p.niceness for p in build({}).processes}
-    assert niceness["motor"] < niceness["g1_command"] < niceness["backbone"]
+    assert niceness["motor"] < niceness["g1_command"] < niceness["backbone"] < niceness["view"]
 
 
 def test_every_argument_has_a_description_and_an_allowed_default() -> None:
@@ -334,3 +336,25 @@ def test_graph_knows_registered_backbones() -> None:
     pytest.importorskip("onnxruntime")
     backbones = pytest.importorskip("neon_ros.encode.backbones")
     assert set(graph.ARGUMENTS["backbone"].choices or ()) == set(backbones.known())
+
+
+def test_the_settings_of_the_middleware_hold_a_raw_picture_and_yield_to_the_operators_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("rclpy")
+    from neon_ros.nodes.runtime import PROFILES, make_room
+
+    for name in PROFILES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that it is taken out again after the test
+        monkeypatch.delenv(name)
+    make_room()
+    (path,) = {os.environ[name] for name in PROFILES}
+    sizes = [
+        int(element.text or 0) for element in ElementTree.parse(path).iter() if element.tag.endswith("segment_size")
+    ]
+    assert sizes and min(sizes) > 1920 * 1080 * 3 > 512 * 1024
+    monkeypatch.delenv(PROFILES[0])
+    monkeypatch.setenv(PROFILES[1], "/my/own.xml")
+    make_room()
+    assert PROFILES[0] not in os.environ and os.environ[PROFILES[1]] == "/my/own.xml"
