@@ -26,7 +26,7 @@ MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real ro
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 ROBOT_NICENESS, PERCEPTION_NICENESS, VIEW_NICENESS = -10, 5, 15
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_CHECKPOINT_OF_HEAD = {"mlp": "mlp_touch"}
+_CHECKPOINT_OF_HEAD = {head: f"{head}_touch" for head in ("mlp", "state_relative", "flow_matching", "dit", "ensemble")}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 

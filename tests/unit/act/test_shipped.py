@@ -32,12 +32,19 @@ def test_it_is_what_the_default_graph_runs() -> None:
 
 @pytest.mark.parametrize("head", TRAINED)
 def test_what_a_head_is_launched_with_is_a_checkpoint_of_that_head(head: str) -> None:
-    folder = shipped_checkpoint(head)
-    if folder:
-        manifest = load_manifest(Path(folder), backbone="compact/lite0-s16+minilm-l6", mode="upper_body")
-        assert (manifest.head, manifest.head_id) == (head, Path(folder).name)
-        assert sum(path.stat().st_size for path in Path(folder).iterdir()) < 7_000_000
-    assert bool(folder) == (head == "mlp")
+    folder = Path(shipped_checkpoint(head))
+    manifest = load_manifest(folder, backbone="compact/lite0-s16+minilm-l6", mode="upper_body")
+    assert (manifest.head, manifest.head_id) == (head, folder.name)
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", *manifest.files}
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2.2 * sum(manifest.parameters.values()) + 500_000
+
+
+@pytest.mark.parametrize("head", TRAINED[1:])
+def test_heads_on_lent_eyes_see_as_the_one_that_lent_them(head: str) -> None:
+    lent = open_checkpoint(FOLDER).weights
+    own = open_checkpoint(Path(shipped_checkpoint(head))).weights
+    eyes = [name for name in lent if name.startswith(("proprio.", "lidar.", "eef.", "head.fusion."))]
+    assert eyes and all(np.array_equal(lent[name], own[name]) for name in eyes)
 
 
 def test_it_is_small_and_holds_nothing_else() -> None:
