@@ -24,9 +24,10 @@ from neon_ros.sim.things import AREA_X, AREA_Y, NUM_OBJECTS
 
 Array = NDArray[np.float64]
 
-_INWARD = 0.9  # [rad] how far from straight ahead a hand points to the other side: elbow out, clear of the chest
-_BACK = 0.16  # [m] palm before the thing it points at
-_OVER_TOP, _OVER_TABLE = 0.06, 0.13  # [m] palm above the thing's top and above the table, at least
+_INWARD = (0.9, 0.5)  # [rad] how far from straight ahead a hand points to the other side: elbow out, clear of the chest
+_OWN_SIDE = (0.05, 0.12)  # [m] how far on the hand's own side a thing lies, for the first of these and for the second
+_BACK = 0.18  # [m] palm before the thing it points at
+_OVER_TOP, _OVER_TABLE = 0.09, 0.17  # [m] palm above the thing's top and above the table, at least
 _SPEED = 0.30  # [m/s]
 
 
@@ -104,7 +105,10 @@ def _aim(moment: Moment, waist: Array) -> Aim:
     """Return how the pointing hand moves."""
     aim = Aim.still(moment, waist)
     rows, own = np.arange(len(moment.side)), moment.own
-    ahead = np.stack([np.full_like(moment.side, np.cos(_INWARD)), -np.sin(_INWARD) * moment.side], axis=1)
+    # What lies ahead of the hand is out of reach for a palm that comes from the side.
+    own_side = np.clip((moment.side * moment.centre[:, 1] - _OWN_SIDE[0]) / (_OWN_SIDE[1] - _OWN_SIDE[0]), 0.0, 1.0)
+    inward = _INWARD[0] + (_INWARD[1] - _INWARD[0]) * own_side
+    ahead = np.stack([np.cos(inward), -np.sin(inward) * moment.side], axis=1)
     table = moment.centre[:, 2] - moment.half[:, 2]
     height = np.maximum(moment.top[:, 2] + _OVER_TOP, table + _OVER_TABLE)
     goal = np.concatenate([moment.centre[:, :2] - _BACK * ahead, height[:, None]], axis=1)
