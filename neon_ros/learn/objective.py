@@ -169,7 +169,7 @@ def validate(
         rows = {name: torch.from_numpy(batch.rows[name]) for name in ("chunks", "base")}
         truth = labels_of(model, rows, context)
         nothing = torch.zeros(1, *truth.shape[1:])
-        said = model.head.sample(context, nothing, nothing, nothing[..., 0])[0]  # from no noise, as in use
+        said = model.head.sample(context, torch.zeros_like(truth), nothing, nothing[..., 0])[0]  # no noise, as in use
         chunk.append(float(model.head.error(said, truth)) * np.ones(samples))
         config = model.head.config
         place.append(np.linalg.norm(context.place.numpy() - batch.rows["place"], axis=1))
