@@ -148,7 +148,7 @@ class Bench:
     def _taken(self) -> int:
         report = eventually(self._memory.read_report, "a report of the motor")
         if report.state != "ACTIVE":
-            print(f"the robot is {report.state}: {report.reason}", file=sys.stderr)
+            raise SystemExit(f"the robot is {report.state} ({report.reason}): this machine is too busy to measure on")
         return int(report.chunks_taken)
 
 
