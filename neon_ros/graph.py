@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from neon_ros.arguments import ARGUMENTS, AUTO, BOOL, ENTRIES, SIGHT, Argument
+from neon_ros.arguments import ARGUMENTS, AUTO, BOOL, ENTRIES, HEADS, SIGHT, Argument
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.parameters import MOTOR, check_params_file
 
@@ -26,7 +26,7 @@ MOUTHS = ("flite", "espeak-ng", "piper")  # one of them, for `speech`; a real ro
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 ROBOT_NICENESS, PERCEPTION_NICENESS, VIEW_NICENESS = -10, 5, 15
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_CHECKPOINT_OF_HEAD = {head: f"{head}_touch" for head in ("mlp", "state_relative", "flow_matching", "dit", "ensemble")}
+_CHECKPOINT_OF_HEAD = {head: f"{head}_touch" for head in HEADS if head != "hold"}
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from math import ceil
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from neon_ros.act.manifest import GraphSpec, Manifest
 from neon_ros.contracts import FloatArray, checked_array
@@ -35,11 +35,15 @@ def committed_steps(previous: ArrayLike, dt: float, elapsed: float, delay: float
     reach = int(np.floor(len(steps) - 1 - elapsed / dt + rounding)) + 1  # new steps that the old chunk still covers
     count = min(max(reach, 0), ceil(delay / dt - rounding), len(steps))
     at = np.clip(elapsed / dt + np.arange(max(count, 0)), 0, max(len(steps) - 1, 0))  # in steps of the old chunk
+    return read_steps(steps, at).astype(np.float32)
+
+
+def read_steps(chunk: NDArray[np.floating], at: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return ``chunk`` (H, J) at steps ``at`` (K,), each from 0 to H - 1, on the line between two steps (K, J)."""
     low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(steps) - 1)
+    high = np.minimum(low + 1, len(chunk) - 1)
     share = (at - low)[:, None]
-    read: FloatArray = ((1.0 - share) * steps[low] + share * steps[high]).astype(np.float32)
-    return read
+    return np.asarray((1.0 - share) * chunk[low] + share * chunk[high])
 
 
 FAR = 0.5

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neon_ros.act.committed import Commitment
+from neon_ros.act.committed import Commitment, read_steps
 from neon_ros.act.policy import HeadOutput
 from neon_ros.contracts import FloatArray
 from neon_ros.errors import ConfigError, refuse
 from neon_ros.guard.timeline import TimelineConfig
 from neon_ros.learn.drive import STEP_DT
+from neon_ros.learn.expert import HORIZON
 
 Array = NDArray[np.float64]
 
@@ -49,8 +50,6 @@ class Join(ABC):
 
     fresh = False
     """Whether the head answers when the features of the picture are there, with the joints of that moment."""
-    most = 16
-    """Committed steps that the policy was trained to be given."""
 
     def looks(self, now: float, waiting: bool) -> bool:
         """Return whether a picture is taken now.
@@ -94,7 +93,7 @@ class Committed(Aligned):
 
     def __init__(self) -> None:
         """Start without a chunk before."""
-        self._commitment = Commitment(STEP_DT, self.most, 0.0)
+        self._commitment = Commitment(STEP_DT, HORIZON, 0.0)
 
     def committed(self, captured: float, q: Array) -> FloatArray | None:
         """Return the chunk before, read at the steps of the new one that lie within the latency."""
@@ -151,20 +150,12 @@ class Averaged(Join):
         for index, (since, chunk) in enumerate(self._chunks):
             at = (now + steps * STEP_DT - since) / STEP_DT
             left = len(chunk) - at  # steps until it ends
-            read = _read(chunk, np.clip(at, 0, len(chunk) - 1))
+            read = read_steps(chunk, np.clip(at, 0, len(chunk) - 1))
             weight = np.exp(-NEWER * index) * (np.clip(left / TAPER, 0.0, 1.0) * (left > 1.0 - 1e-6))[:, None]
             total, weights = total + weight * read, weights + weight
         mean = total / weights
         joints = output.q.shape[1]
         return Handed(mean[:, :joints], mean[:, joints:], now)
-
-
-def _read(chunk: Array, at: Array) -> Array:
-    """Return ``chunk`` (H, J) at steps ``at`` (K,), between two steps on the line."""
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(chunk) - 1)
-    share = (at - low)[:, None]
-    return np.asarray((1.0 - share) * chunk[low] + share * chunk[high])
 
 
 JOINS: dict[str, type[Join]] = {
